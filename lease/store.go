@@ -1,0 +1,91 @@
+package lease
+
+import (
+	"context"
+
+	"github.com/kinesis-go/kcl/stream"
+)
+
+// Store keeps the leases of one application with all that its workers must agree on. Its methods may be called from
+// several goroutines; each returns within the time its context allows.
+type Store interface {
+	// Setup makes the store ready for the given worker: it creates what a new application needs and tolerates that others do the
+	// same at the same time. It returns once leases can be read and written; an index may become ready later. It refuses,
+	// with an error that names the remedy, a store this version must not join.
+	Setup(ctx context.Context, worker string) error
+	// Check tells whether the worker may go on working on the store: nil, or an error as Setup would give it now.
+	// [ErrUnavailable] and [ErrThrottled] say nothing about that.
+	Check(ctx context.Context) error
+
+	Leases
+	Lock
+	Roster
+}
+
+// Leases is the part of a [Store] that holds the rows.
+//
+// Every write to a row takes the lease as the caller knows it and is refused with a [*HeldError] if the row has moved on;
+// the error carries the row as it is. A successful write returns the lease as it is now. Common errors: [ErrNotFound],
+// [ErrThrottled] (nothing was written), [ErrUnavailable] (it is not known whether it was).
+type Leases interface {
+	// Get returns one lease as the last successful write left it (a consistent read).
+	Get(ctx context.Context, key string) (Lease, error)
+	// Snapshot returns everything: all pages of all segments. Rows that cannot be read are in Broken.
+	Snapshot(ctx context.Context) (Snapshot, error)
+	// Owned returns the keys of the leases whose Owner is the worker, those in handoff to it too. It may lag: Get is the proof.
+	Owned(ctx context.Context, worker string) ([]string, error)
+
+	// Create stores a new, unassigned lease with counter 0 and reports whether it did; false means there is one already.
+	Create(ctx context.Context, l Lease) (created bool, err error)
+
+	// Renew raises the counter, and stores l.Throughput if known. Condition: the counter is l's, and no handoff is under way
+	// unless l says so.
+	Renew(ctx context.Context, l Lease) (Lease, error)
+	// Checkpoint stores at, clears Pending and PendingState, sets OwnerSwitches to 0 and raises the counter. It also
+	// stores the hash keys and children that l knows. Condition: the counter is l's.
+	Checkpoint(ctx context.Context, l Lease, at stream.Position) (Lease, error)
+	// Prepare stores at and state as the pending checkpoint and raises the counter. Condition: the counter is l's.
+	Prepare(ctx context.Context, l Lease, at stream.Position, state []byte) (Lease, error)
+
+	// Assign makes to the owner at once, ends a handoff and raises the counter. With to == l.Owner during a handoff it is
+	// how the old owner completes it. Condition: Owner and CheckpointOwner are l's.
+	Assign(ctx context.Context, l Lease, to string) (Lease, error)
+	// Handoff makes to the next owner and l.Owner the CheckpointOwner; the counter stays. Condition: Owner is l's, and no
+	// handoff is under way.
+	Handoff(ctx context.Context, l Lease, to string) (Lease, error)
+	// Release makes the lease unassigned, or, during a handoff, gives it to the next owner; it raises the counter.
+	// Condition: Owner and CheckpointOwner are l's.
+	Release(ctx context.Context, l Lease) (Lease, error)
+
+	// SetChildren stores the children of an ended shard, and SetHashKeys the range of a shard; neither changes the counter.
+	// Condition: the row exists, else [ErrNotFound].
+	SetChildren(ctx context.Context, key string, children []stream.ShardID) error
+	SetHashKeys(ctx context.Context, key string, r stream.HashKeyRange) error
+	// Rewind stores a checkpoint that may lie behind the present one, clears Pending and raises the counter, so that the
+	// present owner loses the lease and it is taken anew. For operators, not for workers. Condition: the counter is l's.
+	Rewind(ctx context.Context, l Lease, to stream.Position) (Lease, error)
+	// Delete removes the row. Condition: the counter and the checkpoint are l's. That it is gone already is not an error.
+	Delete(ctx context.Context, l Lease) error
+}
+
+// Lock is the part of a [Store] that elects the leader. It keeps the item; observing it by one's own clock is the caller's.
+type Lock interface {
+	// ReadLock returns the item, or nil if there is none (a consistent read).
+	ReadLock(ctx context.Context) (*LockItem, error)
+	// TakeLock stores mine in place of seen, which is what ReadLock returned, and fails with [ErrLockHeld] if the item is
+	// another by now.
+	TakeLock(ctx context.Context, seen *LockItem, mine LockItem) error
+	// BeatLock stores a new version and duration of a lock that is held, and fails with [ErrLockHeld] if it is not.
+	BeatLock(ctx context.Context, held LockItem, version string) (LockItem, error)
+	// DropLock deletes a lock that is held; [ErrLockHeld] if it is not.
+	DropLock(ctx context.Context, held LockItem) error
+}
+
+// Roster is the part of a [Store] that holds what workers report of themselves. A worker that does not report is given
+// no leases by a Java leader.
+type Roster interface {
+	// Report stores w, replacing what the same worker said before.
+	Report(ctx context.Context, w Worker) error
+	// Forget removes a worker's report if it is still the one given; that it is not is no error.
+	Forget(ctx context.Context, w Worker) error
+}
