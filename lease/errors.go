@@ -23,11 +23,15 @@ var ErrLockHeld = errors.New("lease: leader lock is held by another")
 // version must not join. The error that wraps it names the resource and the remedy.
 var ErrUnusable = errors.New("lease: store unusable")
 
+// ErrMalformed says that a row cannot be read. The error that wraps it names the row and the attribute. The row is left as it
+// is; other rows are not affected.
+var ErrMalformed = errors.New("lease: malformed row")
+
 // HeldError says that a conditional write was refused because the row has moved on. For errors.Is it is
 // [stream.ErrLeaseLost]; whether the lease is really lost the owner decides by looking at Current.
 type HeldError struct {
 	Key     string
-	Current Lease // the row as the refusing store saw it
+	Current Lease // the row as the refusing store saw it; only its Key where the row is malformed ([ErrMalformed])
 }
 
 // Error names the key, the owner and the counter found.

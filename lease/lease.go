@@ -1,6 +1,8 @@
 package lease
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/kinesis-go/kcl/stream"
@@ -50,6 +52,25 @@ func (l Lease) InHandoff() bool { return l.CheckpointOwner != "" }
 
 // Ended reports whether the shard is finished.
 func (l Lease) Ended() bool { return l.Checkpoint == stream.ShardEnd }
+
+// Validate names everything that keeps l from being created in a store: no key, no shard, a key that is not made of the
+// stream and the shard, no valid checkpoint.
+func (l Lease) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("lease: "+format, args...)) }
+	switch {
+	case l.Key == "":
+		bad("Key is required")
+	case l.Shard == "":
+		bad("Shard is required (lease %s)", l.Key)
+	case l.StreamID == "" && l.Key != string(l.Shard), l.StreamID != "" && l.Key != l.StreamID+":"+string(l.Shard):
+		bad("Key %q is not that of shard %q of stream %q", l.Key, l.Shard, l.StreamID)
+	}
+	if !l.Checkpoint.Valid() {
+		bad("Checkpoint %q is neither a sentinel nor a sequence number (lease %s)", l.Checkpoint, l.Key)
+	}
+	return errors.Join(errs...)
+}
 
 // LockItem is the leader's lock as stored: the item format of Amazon's DynamoDB lock client, which the Java KCL uses.
 type LockItem struct {

@@ -26,9 +26,10 @@ type Store interface {
 //
 // Every write to a row takes the lease as the caller knows it and is refused with a [*HeldError] if the row has moved on;
 // the error carries the row as it is. A successful write returns the lease as it is now. Common errors: [ErrNotFound],
-// [ErrThrottled] (nothing was written), [ErrUnavailable] (it is not known whether it was).
+// [ErrThrottled] (nothing was written), [ErrUnavailable] (it is not known whether it was). Any other error is a mistake in
+// the arguments, such as a worker without a name; nothing was written.
 type Leases interface {
-	// Get returns one lease as the last successful write left it (a consistent read).
+	// Get returns one lease as the last successful write left it (a consistent read); [ErrMalformed] if it cannot be read.
 	Get(ctx context.Context, key string) (Lease, error)
 	// Snapshot returns everything: all pages of all segments. Rows that cannot be read are in Broken.
 	Snapshot(ctx context.Context) (Snapshot, error)
@@ -36,13 +37,17 @@ type Leases interface {
 	Owned(ctx context.Context, worker string) ([]string, error)
 
 	// Create stores a new, unassigned lease with counter 0 and reports whether it did; false means there is one already.
+	// Of l it takes what belongs to the shard: key, checkpoint, parents, children and hash keys. See [Lease.Validate].
 	Create(ctx context.Context, l Lease) (created bool, err error)
 
 	// Renew raises the counter, and stores l.Throughput if known. Condition: the counter is l's, and no handoff is under way
-	// unless l says so.
+	// unless l says so. It returns l with the new counter: what changed in the row without raising the counter (children, hash
+	// keys) may be missing.
 	Renew(ctx context.Context, l Lease) (Lease, error)
 	// Checkpoint stores at, clears Pending and PendingState, sets OwnerSwitches to 0 and raises the counter. It also
-	// stores the hash keys and children that l knows. Condition: the counter is l's.
+	// stores the hash keys and children that l knows. Condition: the counter is l's. A handoff that began meanwhile does not
+	// hinder it and shows in what it returns. A position that is not [stream.Position.Valid] is [stream.ErrPosition], here and
+	// in Prepare and Rewind.
 	Checkpoint(ctx context.Context, l Lease, at stream.Position) (Lease, error)
 	// Prepare stores at and state as the pending checkpoint and raises the counter. Condition: the counter is l's.
 	Prepare(ctx context.Context, l Lease, at stream.Position, state []byte) (Lease, error)
@@ -61,10 +66,13 @@ type Leases interface {
 	// Condition: the row exists, else [ErrNotFound].
 	SetChildren(ctx context.Context, key string, children []stream.ShardID) error
 	SetHashKeys(ctx context.Context, key string, r stream.HashKeyRange) error
-	// Rewind stores a checkpoint that may lie behind the present one, clears Pending and raises the counter, so that the
-	// present owner loses the lease and it is taken anew. For operators, not for workers. Condition: the counter is l's.
+	// Rewind stores a checkpoint that may lie behind the present one, clears Pending, makes the lease unassigned and raises the
+	// counter, so that the present owner loses the lease and it is assigned anew. (Raising the counter alone would not do: an
+	// owner whose renewal is refused at its own counter + 1 takes that for a reply that was lost, and would write its old
+	// place over the new.) For operators, not for workers. Condition: the counter is l's.
 	Rewind(ctx context.Context, l Lease, to stream.Position) (Lease, error)
-	// Delete removes the row. Condition: the counter and the checkpoint are l's. That it is gone already is not an error.
+	// Delete removes the row. Condition: the counter and the checkpoint's sequence number are l's. That it is gone already is
+	// not an error.
 	Delete(ctx context.Context, l Lease) error
 }
 
