@@ -40,7 +40,7 @@ type Leases interface {
 	// Of l it takes what belongs to the shard: key, checkpoint, parents, children and hash keys. See [Lease.Validate].
 	Create(ctx context.Context, l Lease) (created bool, err error)
 
-	// Renew raises the counter, and stores l.Throughput if known. Condition: the counter is l's, and no handoff is under way
+	// Renew raises the counter, and stores l.Throughput if known and a rate, rounded to 6 decimals at most. Condition: the counter is l's, and no handoff is under way
 	// unless l says so. It returns l with the new counter: what changed in the row without raising the counter (children, hash
 	// keys) may be missing.
 	Renew(ctx context.Context, l Lease) (Lease, error)

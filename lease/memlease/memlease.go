@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -138,7 +139,7 @@ func (s *Store) Renew(ctx context.Context, l lease.Lease) (lease.Lease, error) {
 	}
 	return s.update(ctx, l.Key, meets, func(row *lease.Lease) {
 		row.Counter++
-		if l.ThroughputKnown {
+		if l.ThroughputKnown && l.Throughput >= 0 && !math.IsInf(l.Throughput, 0) { // NaN is not >= 0
 			row.Throughput, row.ThroughputKnown = l.Throughput, true
 		}
 	})
