@@ -117,7 +117,8 @@ func (d *childDecoder) finish(m *Message) error {
 			m.Sequence = &s
 		}
 		if d.hasSub {
-			m.Sub = &d.sub
+			sub := d.sub
+			m.Sub = &sub
 		}
 		m.Error = string(d.errorName)
 	case Shutdown:
@@ -198,7 +199,7 @@ func (d *childDecoder) data() ([]byte, error) {
 	if n < 0 {
 		return nil, d.fail("string without end")
 	}
-	if n >= 0 && bytes.IndexByte(rest[:n], '\\') < 0 {
+	if bytes.IndexByte(rest[:n], '\\') < 0 {
 		d.i += n + 2
 		return rest[:n:n], nil
 	}
@@ -228,7 +229,8 @@ func (d *childDecoder) batch(m *Message) error {
 		if raw.data != nil {
 			n := decodedLen(raw.data)
 			got, err := base64.StdEncoding.Decode(data[:n], raw.data)
-			if err != nil || got != n {
+			// Decode ignores CR and LF, which no string of JSON holds; then the length is not a multiple of four.
+			if err != nil || got != n || len(raw.data)%4 != 0 {
 				return fmt.Errorf("malformed message: data of record %d is not base64", i)
 			}
 			r.Data, data = data[:n:n], data[n:]
