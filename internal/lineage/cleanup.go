@@ -91,3 +91,14 @@ func Removed(wanted []string, leases []lease.Lease) []string {
 	slices.Sort(removed)
 	return removed
 }
+
+// Of returns the leases of one stream, in the order given.
+func Of(streamID string, leases []lease.Lease) []lease.Lease {
+	var of []lease.Lease
+	for _, l := range leases {
+		if l.StreamID == streamID {
+			of = append(of, l)
+		}
+	}
+	return of
+}

@@ -353,6 +353,9 @@ func TestGarbage(t *testing.T) {
 
 func TestRemoved(t *testing.T) {
 	leases := []lease.Lease{{StreamID: "1:b:1"}, {StreamID: "1:a:1"}, {StreamID: "1:b:1"}, {StreamID: "1:c:1"}}
+	if got := lineage.Of("1:b:1", leases); len(got) != 2 {
+		t.Errorf("Of: got %d leases, want the 2 of stream b", len(got))
+	}
 	if got := lineage.Removed([]string{"1:c:1"}, leases); !slices.Equal(got, []string{"1:a:1", "1:b:1"}) {
 		t.Errorf("got %q", got)
 	}
