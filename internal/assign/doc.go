@@ -35,7 +35,9 @@
 // A lease is expired when its counter stood still for the lease duration, here. A worker may get leases while its report
 // changes every now and then, here; the report's own time is looked at once only, when the report is seen for the first time,
 // and can only hold a worker back. A worker whose lease expired while it gave no other sign of life is in doubt and gets nothing until
-// it gives one, since its last report outlives it by up to a minute. A worker that holds leases but does not report keeps them.
+// it gives one, since its last report outlives it by up to a minute. While somebody is in doubt, and at the beginning of a term,
+// workers that showed no life within a lease duration are asked last, since workers die together. One that reports but never
+// begins with what it is given is barred, for longer each time. A worker that holds leases but does not report keeps them.
 //
 // # What it does not do
 //

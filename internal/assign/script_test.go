@@ -24,7 +24,7 @@ func TestScripts(t *testing.T) {
 //
 //	config [by-count] [no-handoff] [me=a] [max-leases=3] [max-kib=500]
 //	join a b [cpu=40]            workers that report; cpu is in percent
-//	worker a b [dead|silent|idle|stubborn|well|forgotten] [cpu=40] [clock=-10m]
+//	worker a b [dead|silent|idle|stubborn|well|forgotten] [cpu=40] [clock=-10m] [ignores=s0]
 //	lease s0 s1 [owner=a] [to=b] [kib=100] [ended] [gone]
 //	new-leader                   one that has seen nothing
 //	look                         the leader looks, plans and writes
@@ -100,6 +100,7 @@ func (s *sim) setWorkers(t *testing.T, c script.Command, number func(string, flo
 		w.idle = w.idle || c.Has("idle")
 		w.stubborn = w.stubborn || c.Has("stubborn")
 		w.cpu = number("cpu", w.cpu)
+		w.ignores, _ = c.Option("ignores")
 		if text, ok := c.Option("clock"); ok {
 			d, err := time.ParseDuration(text)
 			if err != nil {

@@ -30,6 +30,7 @@ type worker struct {
 	silent   bool // does not report
 	idle     bool // reports, but works on nothing that it is given from now on
 	stubborn bool // never lets go of a handoff
+	ignores  string // a lease that it never renews
 	clock    time.Duration
 	cpu      float64 // percent; negative: not measured
 	load     func(w *worker, kib float64) float64
@@ -89,7 +90,7 @@ func (s *sim) tick(d time.Duration) {
 		}
 		for _, l := range s.leases {
 			switch {
-			case l.Worker() != id || w.idle:
+			case l.Worker() != id || w.idle || w.ignores == l.Key:
 			case l.InHandoff() && !w.stubborn:
 				l.CheckpointOwner = ""
 				l.Counter++
