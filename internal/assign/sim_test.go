@@ -27,9 +27,9 @@ type sim struct {
 
 type worker struct {
 	dead     bool
-	silent   bool // does not report
-	idle     bool // reports, but works on nothing that it is given from now on
-	stubborn bool // never lets go of a handoff
+	silent   bool   // does not report
+	idle     bool   // reports, but works on nothing that it is given from now on
+	stubborn bool   // never lets go of a handoff
 	ignores  string // a lease that it never renews
 	clock    time.Duration
 	cpu      float64 // percent; negative: not measured
