@@ -1,0 +1,89 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/kinesis-go/kcl/internal/lineage"
+	"github.com/kinesis-go/kcl/lease"
+	"github.com/kinesis-go/kcl/stream"
+)
+
+// deleteTries is how often a row that its owner renews at the same time is read anew before the next round tries again.
+const deleteTries = 3
+
+// askInterval is how often the service is asked for the children of ended shards that name none; a stream that was deleted
+// never has any.
+const askInterval = 5 * time.Minute
+
+// clean deletes the rows of finished shards whose children are under way, and of workers that have long been silent.
+func (t *term) clean(ctx context.Context, snap lease.Snapshot) error {
+	var errs []error
+	for _, w := range t.l.cfg.Assign.Stale(t.seen) {
+		errs = append(errs, t.l.cfg.Store.Forget(ctx, w))
+	}
+	if t.l.cfg.KeepEnded {
+		return errors.Join(errs...)
+	}
+	done := lineage.Finished(snap.Leases)
+	for _, row := range done.Delete {
+		errs = append(errs, t.delete(ctx, row))
+	}
+	if now := time.Now(); len(done.AskChildren) > 0 && !now.Before(t.nextAsk) {
+		t.nextAsk = now.Add(askInterval)
+		errs = append(errs, t.askChildren(ctx, done.AskChildren))
+	}
+	return errors.Join(errs...)
+}
+
+// delete removes the row of a finished shard on condition that nothing but its renewals happened to it.
+func (t *term) delete(ctx context.Context, row lease.Lease) error {
+	for range deleteTries {
+		err := t.l.cfg.Store.Delete(ctx, row)
+		var moved *lease.HeldError
+		switch {
+		case err == nil:
+			t.l.cfg.Logger.Info("lease of a finished shard deleted", "stream", row.StreamID, "shard", row.Shard)
+			return nil
+		case !errors.As(err, &moved):
+			return err
+		case !moved.Current.Ended():
+			return nil // rewound meanwhile
+		}
+		row = moved.Current
+	}
+	return nil // the next round tries again
+}
+
+// askChildren stores the children of ended shards whose rows do not name any, as a row written by another tool may not.
+func (t *term) askChildren(ctx context.Context, rows []lease.Lease) error {
+	var errs []error
+	for _, s := range t.l.cfg.Streams {
+		of := lineage.Of(s.ID, rows)
+		if len(of) == 0 {
+			continue
+		}
+		listed, err := t.l.listShards(ctx, s, "")
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for _, row := range of {
+			var children []stream.ShardID
+			for _, sh := range listed {
+				if slices.Contains(sh.Parents, row.Shard) {
+					children = append(children, sh.ID)
+				}
+			}
+			if len(children) == 0 {
+				continue
+			}
+			if err := t.l.cfg.Store.SetChildren(ctx, row.Key, children); err != nil && !errors.Is(err, lease.ErrNotFound) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,192 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/kinesis-go/kcl/internal/assign"
+	"github.com/kinesis-go/kcl/internal/lineage"
+	"github.com/kinesis-go/kcl/lease"
+	"github.com/kinesis-go/kcl/stream"
+)
+
+const (
+	// lookInterval is how often the leader looks at the table. A dead worker's leases are noticed within the lease duration and
+	// two looks, and given out within another second.
+	lookInterval = time.Second
+	// cleanInterval is how often rows that are not needed any more are deleted (the Java KCL's LeaseCleanupManager: 5 min).
+	cleanInterval = 10 * time.Second
+	// givingUpAfter is how many rounds in a row may fail before the leader lets others try (LeaseAssignmentManager: 3).
+	givingUpAfter = 3
+	// movesAtOnce bounds how many rows are written at the same time.
+	movesAtOnce = 16
+)
+
+// term is what a leader remembers from look to look. It is forgotten with the leadership.
+type term struct {
+	l         *Leader
+	seen      assign.Observation
+	auditor   auditor
+	seenAt    map[string]sighting // problems, by what they are
+	nextClean time.Time
+	nextAsk   time.Time
+}
+
+// serve does a leader's duties until ctx ends, or they have failed several times in a row.
+func (l *Leader) serve(ctx context.Context) error {
+	t := &term{l: l, seenAt: map[string]sighting{}, auditor: auditor{l: l, holes: map[string]lineage.Detector{}, done: map[string]bool{}}}
+	for failed := 0; ; {
+		err := t.round(ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		l.cfg.Note("assign leases", err)
+		wait := lookInterval
+		switch {
+		case err == nil:
+			failed = 0
+		case failed+1 >= givingUpAfter:
+			return fmt.Errorf("%w: %w", errDuties, err)
+		default:
+			failed++
+			wait = lookInterval << failed
+			l.cfg.Logger.Warn("leases not assigned, will retry", "attempt", failed, "err", err)
+		}
+		if !sleep(ctx, wait) {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// round looks at the table once and mends what it finds.
+func (t *term) round(ctx context.Context) error {
+	began := time.Now()
+	snap, err := t.l.cfg.Store.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	created, err := t.auditor.audit(ctx, snap, now)
+	t.l.cfg.Note("list shards", err) // no reason to stop leading: what has a row is assigned all the same
+	if created {
+		began = time.Now()
+		if snap, err = t.l.cfg.Store.Snapshot(ctx); err != nil {
+			return err
+		}
+		now = time.Now()
+	}
+	t.seen = t.l.cfg.Assign.Observe(t.seen, snap, began, now)
+	plan, seen := t.l.cfg.Assign.Plan(t.seen)
+	t.seen = seen
+	t.show(snap, plan, now)
+	err = t.move(ctx, plan)
+	if !now.Before(t.nextClean) {
+		t.nextClean = now.Add(cleanInterval)
+		err = errors.Join(err, t.clean(ctx, snap))
+	}
+	return err
+}
+
+// move writes the plan. A row that has moved on since it was seen is planned anew after the next look.
+func (t *term) move(ctx context.Context, plan assign.Plan) error {
+	var (
+		moving sync.WaitGroup
+		room   = make(chan struct{}, movesAtOnce)
+		mu     sync.Mutex
+		errs   []error
+		mine   []string
+	)
+	for _, m := range plan.Moves {
+		select {
+		case room <- struct{}{}:
+		case <-ctx.Done():
+			moving.Wait()
+			return ctx.Err()
+		}
+		moving.Go(func() {
+			defer func() { <-room }()
+			err := t.write(ctx, m)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err == nil && m.To == t.l.cfg.ID:
+				mine = append(mine, m.Lease.Key)
+			case err != nil && !errors.Is(err, stream.ErrLeaseLost) && !errors.Is(err, lease.ErrNotFound):
+				errs = append(errs, fmt.Errorf("%s lease %s for %s: %w", m.Kind, m.Lease.Key, m.To, err))
+			}
+		})
+	}
+	moving.Wait()
+	if len(mine) > 0 {
+		t.l.cfg.Assigned(mine...)
+	}
+	return errors.Join(errs...)
+}
+
+func (t *term) write(ctx context.Context, m assign.Move) (err error) {
+	if m.Kind == assign.Handoff {
+		_, err = t.l.cfg.Store.Handoff(ctx, m.Lease, m.To)
+	} else {
+		_, err = t.l.cfg.Store.Assign(ctx, m.Lease, m.To)
+	}
+	if err == nil {
+		t.l.cfg.Logger.Info("lease assigned", "kind", m.Kind.String(), "shard", m.Lease.Key, "from", m.From(), "owner", m.To)
+	}
+	return err
+}
+
+// unplacedAfter is how long a lease may be without a worker before it is a problem of the fleet.
+const unplacedAfter = 15 * time.Second
+
+// show tells Status what is wrong with the fleet: rows that cannot be read, and leases that nobody works on.
+func (t *term) show(snap lease.Snapshot, plan assign.Plan, now time.Time) {
+	var problems []Problem
+	for _, b := range snap.Broken {
+		problems = append(problems, Problem{What: fmt.Sprintf("row %s cannot be read and is left alone: %v", b.Key, b.Err), Since: t.since("broken "+b.Key, now)})
+	}
+	for _, key := range plan.Unplaced {
+		if since := t.since("unplaced "+key, now); now.Sub(since) >= unplacedAfter {
+			why := "no worker has room for the lease"
+			if len(plan.Candidates) == 0 {
+				why = "no worker reports itself alive"
+			}
+			problems = append(problems, Problem{Shard: stream.ShardID(key), What: why + ": nobody reads this shard", Since: since})
+		}
+	}
+	for what, at := range t.seenAt {
+		if !at.latest.Equal(now) {
+			delete(t.seenAt, what)
+		}
+	}
+	t.l.mu.Lock()
+	defer t.l.mu.Unlock()
+	t.l.problems = problems
+}
+
+// sighting is since when a problem has been seen at each look.
+type sighting struct{ first, latest time.Time }
+
+func (t *term) since(what string, now time.Time) time.Time {
+	at, known := t.seenAt[what]
+	if !known {
+		at.first = now
+	}
+	at.latest = now
+	t.seenAt[what] = at
+	return at.first
+}
+
+// Heirs returns which worker takes over each lease of this one, which stops; leases that nobody has room for are left out. The
+// snapshot is to be made after Retire.
+func (l *Leader) Heirs(snap lease.Snapshot) map[string]string {
+	now := time.Now()
+	plan := l.cfg.Assign.Leave(l.cfg.Assign.Observe(assign.Observation{}, snap, now, now), l.cfg.ID)
+	heirs := make(map[string]string, len(plan.Moves))
+	for _, m := range plan.Moves {
+		heirs[m.Lease.Key] = m.To
+	}
+	return heirs
+}

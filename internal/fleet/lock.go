@@ -1,0 +1,125 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/kinesis-go/kcl/lease"
+)
+
+// The leader's lock. The Java KCL holds it for 120 s; observers obey the duration in the item, so ours may be shorter and
+// a dead leader is replaced sooner.
+const (
+	lockDuration = 10 * time.Second
+	lockBeat     = lockDuration / 4
+	lockPollMin  = 2 * time.Second
+	lockPollMax  = 10 * time.Second
+)
+
+// lock is the leader's lock as this process sees it. It is used by one goroutine at a time.
+type lock struct {
+	store lease.Lock
+	me    string
+
+	held       *lease.LockItem // what we wrote last; nil while we do not hold it
+	validUntil time.Time
+
+	seen      *lease.LockItem // another's item, when last read
+	seenSince time.Time       // when its version was first seen
+
+	tried   *lease.LockItem // an acquisition whose reply was lost: it may be ours
+	triedAt time.Time
+}
+
+// valid reports whether the lock is ours for certain.
+func (l *lock) valid(now time.Time) bool { return l.held != nil && now.Before(l.validUntil) }
+
+// leader returns the worker that holds the lock as far as is known.
+func (l *lock) leader() string {
+	switch {
+	case l.held != nil:
+		return l.held.Owner
+	case l.seen != nil && !l.seen.Released:
+		return l.seen.Owner
+	}
+	return ""
+}
+
+// campaign reads the lock and takes it if it is free: missing, released, or unchanged for its whole duration on our clock.
+// It reports whether the lock is ours now. Losing the race for it is no error.
+func (l *lock) campaign(ctx context.Context) (bool, error) {
+	item, err := l.store.ReadLock(ctx)
+	if err != nil {
+		return false, err
+	}
+	now := time.Now()
+	if tried := l.tried; tried != nil {
+		l.tried = nil
+		if item != nil && item.Owner == tried.Owner && item.Version == tried.Version {
+			l.held, l.validUntil, l.seen = tried, l.triedAt.Add(lockDuration), nil
+			return l.valid(now), nil
+		}
+	}
+	if item == nil || l.seen == nil || item.Version != l.seen.Version || item.Owner != l.seen.Owner {
+		l.seenSince = now
+	}
+	l.seen = item
+	free := item == nil || item.Released || now.Sub(l.seenSince) > item.Duration
+	if !free {
+		return false, nil
+	}
+	mine := lease.LockItem{Owner: l.me, Version: uuid.NewString(), Duration: lockDuration}
+	asked := time.Now()
+	err = l.store.TakeLock(ctx, item, mine)
+	switch {
+	case errors.Is(err, lease.ErrLockHeld):
+		return false, nil
+	case err != nil:
+		l.tried, l.triedAt = &mine, asked
+		return false, err
+	}
+	l.held, l.validUntil, l.seen = &mine, asked.Add(lockDuration), nil
+	return true, nil
+}
+
+// beat proves the lock anew. ErrLockHeld means that it is lost. After a write in doubt the item may carry the new version:
+// the lock is then read, and believed if it is the one that was to be written.
+func (l *lock) beat(ctx context.Context) error {
+	asked, version := time.Now(), uuid.NewString()
+	next, err := l.store.BeatLock(ctx, *l.held, version)
+	if errors.Is(err, lease.ErrUnavailable) {
+		item, readErr := l.store.ReadLock(ctx)
+		if readErr != nil {
+			return err
+		}
+		if item != nil && item.Owner == l.me && item.Version == version {
+			next, err = *item, nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	l.held, l.validUntil = &next, asked.Add(lockDuration)
+	return nil
+}
+
+// drop gives the lock up. It is deleted if it can be; if not, it expires.
+func (l *lock) drop(ctx context.Context) error {
+	if l.held == nil {
+		return nil
+	}
+	held := *l.held
+	l.held, l.validUntil = nil, time.Time{}
+	return l.store.DropLock(ctx, held)
+}
+
+// poll returns how long to wait before looking at another's lock again.
+func (l *lock) poll() time.Duration {
+	if l.seen == nil {
+		return lockPollMin
+	}
+	return min(max(l.seen.Duration/5, lockPollMin), lockPollMax)
+}

@@ -1,0 +1,72 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/kinesis-go/kcl/internal/lineage"
+	"github.com/kinesis-go/kcl/stream"
+)
+
+// errStreamGone says that a stream does not exist any more.
+var errStreamGone = errors.New("stream does not exist any more")
+
+// listShards returns all pages of a stream's shards; an empty filter lists every shard there is.
+func (l *Leader) listShards(ctx context.Context, s Stream, filter lineage.Filter) ([]lineage.Shard, error) {
+	in := &kinesis.ListShardsInput{StreamARN: aws.String(s.ARN)}
+	if filter != "" {
+		in.ShardFilter = &types.ShardFilter{Type: types.ShardFilterType(filter)}
+		if filter == lineage.AtTimestamp {
+			in.ShardFilter.Timestamp = aws.Time(l.cfg.StartAt.Truncate(time.Millisecond))
+		}
+	}
+	var shards []lineage.Shard
+	for {
+		out, err := l.cfg.Kinesis.ListShards(ctx, in)
+		var missing *types.ResourceNotFoundException
+		if errors.As(err, &missing) {
+			return nil, fmt.Errorf("list the shards of %s: %w: %w", s.Name, errStreamGone, err)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list the shards of %s: %w", s.Name, err)
+		}
+		for _, sh := range out.Shards {
+			shard, err := shardOf(sh)
+			if err != nil {
+				return nil, fmt.Errorf("list the shards of %s: %w", s.Name, err)
+			}
+			shards = append(shards, shard)
+		}
+		if aws.ToString(out.NextToken) == "" {
+			return shards, nil
+		}
+		in = &kinesis.ListShardsInput{NextToken: out.NextToken} // stands alone (Kinesis API reference)
+	}
+}
+
+func shardOf(sh types.Shard) (lineage.Shard, error) {
+	s := lineage.Shard{ID: stream.ShardID(aws.ToString(sh.ShardId))}
+	for _, p := range []*string{sh.ParentShardId, sh.AdjacentParentShardId} {
+		if id := aws.ToString(p); id != "" {
+			s.Parents = append(s.Parents, stream.ShardID(id))
+		}
+	}
+	if r := sh.HashKeyRange; r != nil {
+		keys, err := stream.ParseHashKeyRange(aws.ToString(r.StartingHashKey), aws.ToString(r.EndingHashKey))
+		if err != nil {
+			return s, fmt.Errorf("shard %s: %w", s.ID, err)
+		}
+		s.HashKeys = keys
+	}
+	if r := sh.SequenceNumberRange; r != nil {
+		s.Starting = stream.SequenceNumber(aws.ToString(r.StartingSequenceNumber))
+		s.Closed = aws.ToString(r.EndingSequenceNumber) != ""
+	}
+	return s, nil
+}
