@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// The exit codes of kcl.
+const (
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// app is what all commands of one call of run share.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	// forced is closed at the second signal: a command that is still draining gives that up.
+	forced <-chan struct{}
+}
+
+// usageError is a mistake in the command line.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// quietError ends a command with a failure that the command has told already.
+type quietError struct{ error }
+
+// run is the whole program: it carries out one command and returns the exit code. The end of ctx is like a first signal.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, forced, stop := watchSignals(ctx)
+	defer stop()
+	a := &app{stdin: stdin, stdout: &lockedWriter{w: stdout}, stderr: &lockedWriter{w: stderr}, forced: forced}
+	root := a.root()
+	root.SetArgs(twoDashes(root, args))
+	err := root.ExecuteContext(ctx)
+	var quiet quietError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &quiet):
+		return exitFailure
+	case errors.As(err, new(usageError)):
+		fmt.Fprintf(a.stderr, "kcl: %v\n", err)
+		return exitUsage
+	}
+	fmt.Fprintf(a.stderr, "kcl: %v\n", err)
+	return exitFailure
+}
+
+// watchSignals returns a context that ends at the first signal, and a channel that is closed at the second.
+func watchSignals(ctx context.Context) (first context.Context, second <-chan struct{}, stop func()) {
+	first, stopFirst := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ended, end := context.WithCancel(context.WithoutCancel(ctx))
+	forced := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		select {
+		case <-first.Done():
+		case <-ended.Done():
+			return
+		}
+		again, stopAgain := signal.NotifyContext(ended, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+		defer stopAgain()
+		<-again.Done()
+		if ended.Err() == nil {
+			close(forced)
+		}
+	})
+	return first, forced, func() {
+		stopFirst()
+		end()
+		watching.Wait()
+	}
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "kcl",
+		Short:         "Read Amazon Kinesis streams with many workers",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return cmd.Help()
+		},
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetFlagErrorFunc(flagError)
+	root.SetUsageTemplate(usageTemplate)
+	root.SetHelpTemplate(helpTemplate)
+	cobra.AddTemplateFunc("oneDash", oneDash)
+	root.AddCommand(a.versionCommand(), a.putCommand())
+	root.SetHelpCommand(&cobra.Command{Use: "help [command]", Short: "Explain a command", RunE: func(cmd *cobra.Command, args []string) error {
+		about, rest, err := root.Find(args)
+		if err != nil || len(rest) > 0 {
+			return unknownCommand(root, strings.Join(args, " "))
+		}
+		return about.Help()
+	}})
+	return root
+}
+
+func unknownCommand(root *cobra.Command, name string) error {
+	known := make([]string, 0, len(root.Commands()))
+	for _, c := range root.Commands() {
+		if c.IsAvailableCommand() {
+			known = append(known, c.Name())
+		}
+	}
+	if near := nearest(name, known); near != "" {
+		return usagef("there is no command %q; did you mean %q?", name, near)
+	}
+	return usagef("there is no command %q; there are %s", name, strings.Join(known, ", "))
+}
+
+// noArguments is for commands that take flags only.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%s takes no arguments, but got %q", cmd.CommandPath(), args[0])
+	}
+	return nil
+}
+
+// lockedWriter lets several goroutines write whole pieces.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
