@@ -15,7 +15,7 @@ const (
 
 // apply returns old changed by the update expression. Every right side is evaluated against old.
 func (b *binding) apply(old item) (item, *awserr.Error) {
-	out := old
+	out := append(make(item, 0, len(old)+len(b.actions)), old...)
 	var removals []path
 	for _, a := range b.actions {
 		if a.verb == "REMOVE" {
@@ -26,7 +26,9 @@ func (b *binding) apply(old item) (item, *awserr.Error) {
 		if err != nil {
 			return nil, err
 		}
-		if out, err = b.put(out, a.path, v); err != nil {
+		if len(a.path) == 1 && v != nil {
+			out = out.set(b.name(a.path[0]), *v) // out is ours: no need for a copy per clause
+		} else if out, err = b.put(out, a.path, v); err != nil {
 			return nil, err
 		}
 	}

@@ -155,3 +155,32 @@ func encodedItem(it item) json.RawMessage {
 	w.item(it)
 	return w.b
 }
+
+// node echoes a part of the request.
+func (w *writer) node(n *node) {
+	switch n.kind {
+	case isNull:
+		w.separate()
+		w.b = append(w.b, "null"...)
+	case isBool:
+		w.bool(n.yes)
+	case isNumber:
+		w.separate()
+		w.b = append(w.b, n.text...)
+	case isString:
+		w.str(n.text)
+	case isArray:
+		w.open('[')
+		for i := range n.kids {
+			w.node(&n.kids[i])
+		}
+		w.close(']')
+	case isObject:
+		w.open('{')
+		for i := range n.kids {
+			w.name(n.kids[i].name)
+			w.node(&n.kids[i])
+		}
+		w.close('}')
+	}
+}
