@@ -1,0 +1,2 @@
+// Package dynamolease keeps leases in DynamoDB.
+package dynamolease
