@@ -26,7 +26,6 @@ type indexSpec struct {
 
 // tableSpec is the parameters that CreateTable and UpdateTable have in common.
 type tableSpec struct {
-	name       string
 	attrDefs   []keyDef
 	hasDefs    bool
 	billing    text
