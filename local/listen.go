@@ -1,0 +1,98 @@
+package local
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"time"
+)
+
+// shutdownTimeout is how long requests may take to end after a server was told to stop.
+const shutdownTimeout = 5 * time.Second
+
+// Serve answers on l in plain text, HTTP/1.1 and HTTP/2 by prior knowledge on the same port, until ctx ends. It then
+// ends all subscriptions, waits up to five seconds for other requests, closes l and returns nil. Any other return is an
+// error of the listener.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error { return s.serve(ctx, l) }
+
+// ServeTLS is Serve under TLS with the given certificate: HTTP/2 for those who negotiate it, HTTP/1.1 for others.
+func (s *Server) ServeTLS(ctx context.Context, l net.Listener, cert tls.Certificate) error {
+	return s.serve(ctx, tls.NewListener(l, &tls.Config{
+		Certificates: []tls.Certificate{cert},
+		NextProtos:   []string{"h2", "http/1.1"},
+		MinVersion:   tls.VersionTLS12,
+	}))
+}
+
+func (s *Server) serve(ctx context.Context, l net.Listener) error {
+	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	server := &http.Server{
+		Handler:     s,
+		BaseContext: func(net.Listener) context.Context { return requests },
+		Protocols:   new(http.Protocols),
+		HTTP2:       &http.HTTP2Config{MaxConcurrentStreams: 10000}, // a subscription for each shard of a large stream
+		ErrorLog:    log.New(io.Discard, "", 0),                     // only tells of clients that broke off
+		// Nothing here waits for a slow client but its own request.
+		ReadHeaderTimeout: time.Minute,
+	}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetHTTP2(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
+
+	served := make(chan error, 1) // one result; the sender must not wait if it comes late
+	go func() { served <- server.Serve(l) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	cancel() // subscriptions and stalled requests end now
+	grace, done := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer done()
+	err := server.Shutdown(grace)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("stop serving %s: %w", l.Addr(), err), server.Close())
+	}
+	<-served
+	return err
+}
+
+// SelfSigned returns a new certificate for localhost and the loopback addresses, valid for ten years, and its PEM form,
+// which clients need in order to trust it.
+func SelfSigned() (cert tls.Certificate, certPEM []byte, err error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return cert, nil, fmt.Errorf("make a key: %w", err)
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return cert, nil, fmt.Errorf("make a serial number: %w", err)
+	}
+	now := time.Now()
+	form := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: "localhost"},
+		NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(10, 0, 0),
+		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, form, form, &key.PublicKey, key)
+	if err != nil {
+		return cert, nil, fmt.Errorf("sign a certificate: %w", err)
+	}
+	cert = tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	return cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), nil
+}
