@@ -157,14 +157,15 @@ func (r *running) result(text []byte) {
 	r.answer(r.waiting, r.broken)
 }
 
-// answer tells the asker and remembers what the conversation must know.
+// answer tells the asker and remembers what the conversation must know. The asker comes first: it must not see its context
+// end for a reason that the answer gives better.
 func (r *running) answer(asked *request, err error) {
+	r.waiting = nil
+	asked.answer <- err
 	if errors.Is(err, stream.ErrLeaseLost) {
 		r.c.lose()
 	}
 	if r.gate.atEnd && asked.at.IsZero() {
 		r.c.ended, r.c.endErr = err == nil, err
 	}
-	r.waiting = nil
-	asked.answer <- err
 }

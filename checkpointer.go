@@ -42,14 +42,19 @@ type binding struct {
 	stored stream.Position // the last checkpoint, as far as this processor knows
 }
 
-// enter opens the Checkpointer for a call, and leave closes it.
+// enter opens the Checkpointer for a call.
 func (b *binding) enter(ctx context.Context, host stream.Checkpointer, atEnd bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ctx, b.host, b.atEnd = ctx, host, atEnd
 }
 
-func (b *binding) leave() { b.enter(nil, nil, false) }
+// leave closes the Checkpointer after a call.
+func (b *binding) leave() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ctx, b.host, b.atEnd = nil, nil, false
+}
 
 func (b *binding) checkpoint(number *string) error {
 	b.mu.Lock()

@@ -64,6 +64,11 @@ func (g *gate) ask(ctx context.Context, at stream.Position) error {
 	case err := <-r.answer:
 		return err
 	case <-ctx.Done():
+	}
+	select {
+	case err := <-r.answer: // what the parent said counts for more than an end that came with it
+		return err
+	default:
 		return context.Cause(ctx)
 	}
 }
