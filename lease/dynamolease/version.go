@@ -74,6 +74,10 @@ func (s *Store) ensureVersion(ctx context.Context, l layoutNow, table *types.Tab
 			return err
 		}
 		if err := s.mayMark(ctx, l); err != nil {
+			// Another worker may have marked the table, and its leader created leases, since the look above.
+			if version, again := s.readVersion(ctx, l); again == nil && version != "" {
+				return nil
+			}
 			return err
 		}
 		if time.Now().Before(leaveUntil) {
