@@ -75,9 +75,9 @@ func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	select {
 	case <-w.ready:
 		return w.response(r)
-	case <-ctx.Done():
+	case <-r.Context().Done(): // not ctx: that one also ends with the answer
 		cancel()
-		return nil, context.Cause(r.Context())
+		return nil, r.Context().Err()
 	}
 }
 
