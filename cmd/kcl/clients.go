@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
@@ -53,6 +54,9 @@ func (f *awsFlags) config(ctx context.Context) (aws.Config, error) {
 	}
 	if cfg.Region == "" {
 		return cfg, usagef("which region? Give -region, or set AWS_REGION")
+	}
+	if cfg.HTTPClient == nil {
+		cfg.HTTPClient = awshttp.NewBuildableClient() // what the service's client would choose
 	}
 	cfg.HTTPClient = wholeBodies{cfg.HTTPClient}
 	return cfg, nil

@@ -102,9 +102,9 @@ type putSummary struct {
 // String is the summary in one line.
 func (s putSummary) String() string {
 	perSecond := max(s.Seconds, 1e-9)
-	return fmt.Sprintf("put %s records, %s in %.1f s: %s records/s, %.2f MB/s; %s calls, %s records put again",
-		picture.Thousands(s.Records), megabytes(s.Bytes), s.Seconds, picture.Thousands(int64(float64(s.Records)/perSecond)),
-		float64(s.Bytes)/1e6/perSecond, picture.Thousands(s.Calls), picture.Thousands(s.Retries))
+	return fmt.Sprintf("put %s %s, %s in %.1f s: %s records/s, %.2f MB/s; %s %s, %s put again",
+		picture.Thousands(s.Records), plural(int(s.Records), "record"), megabytes(s.Bytes), s.Seconds, picture.Thousands(int64(float64(s.Records)/perSecond)),
+		float64(s.Bytes)/1e6/perSecond, picture.Thousands(s.Calls), plural(int(s.Calls), "call"), picture.Thousands(s.Retries))
 }
 
 func (a *app) put(ctx context.Context, f putFlags) error {
@@ -114,6 +114,7 @@ func (a *app) put(ctx context.Context, f putFlags) error {
 	}
 	sender := &produce.Sender{Client: client, Stream: f.stream}
 	began := time.Now()
+	sender.Waiting = a.tellWaiting(began)
 	err = a.feed(ctx, f, sender)
 	summary := putSummary{Stream: f.stream, Stats: sender.Stats(), Seconds: time.Since(began).Seconds()}
 	if f.json {
@@ -124,6 +125,19 @@ func (a *app) put(ctx context.Context, f putFlags) error {
 		fmt.Fprintln(a.stderr, summary)
 	}
 	return err
+}
+
+// tellWaiting returns a function that says why nothing moves, every few seconds.
+func (a *app) tellWaiting(began time.Time) func(records int, why error) {
+	const every = 5 * time.Second
+	told := began.Add(every/2 - every)
+	return func(records int, why error) {
+		if time.Since(told) < every {
+			return
+		}
+		told = time.Now()
+		fmt.Fprintf(a.stderr, "%d %s refused, will be put again: %v\n", records, plural(records, "record"), why)
+	}
 }
 
 // feed puts what there is to put. After the first signal nothing new is taken in, and what was taken in is still put.

@@ -45,7 +45,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	a := &app{stdin: stdin, stdout: &lockedWriter{w: stdout}, stderr: &lockedWriter{w: stderr}, forced: forced}
 	root := a.root()
 	root.SetArgs(twoDashes(root, args))
-	err := root.ExecuteContext(ctx)
+	err := checkCommand(root, args)
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	var quiet quietError
 	switch {
 	case err == nil:
@@ -88,17 +91,12 @@ func watchSignals(ctx context.Context) (first context.Context, second <-chan str
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "kcl",
-		Short:         "Read Amazon Kinesis streams with many workers",
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return unknownCommand(cmd, args[0])
-			}
-			return cmd.Help()
-		},
+		Use:               "kcl",
+		Short:             "Read Amazon Kinesis streams with many workers",
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              noArguments,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetIn(a.stdin)
@@ -108,7 +106,7 @@ func (a *app) root() *cobra.Command {
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpTemplate(helpTemplate)
 	cobra.AddTemplateFunc("oneDash", oneDash)
-	root.AddCommand(a.versionCommand(), a.putCommand())
+	root.AddCommand(a.localCommand(), a.putCommand(), a.versionCommand())
 	root.SetHelpCommand(&cobra.Command{Use: "help [command]", Short: "Explain a command", RunE: func(cmd *cobra.Command, args []string) error {
 		about, rest, err := root.Find(args)
 		if err != nil || len(rest) > 0 {
@@ -117,6 +115,22 @@ func (a *app) root() *cobra.Command {
 		return about.Help()
 	}})
 	return root
+}
+
+// checkCommand refuses an unknown command before its flags are looked at, which cannot be known either.
+func checkCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		return nil
+	}
+	for _, c := range root.Commands() {
+		if c.Name() == args[0] {
+			return nil
+		}
+	}
+	if args[0] == "help" || strings.HasPrefix(args[0], "__complete") {
+		return nil // cobra's own
+	}
+	return unknownCommand(root, args[0])
 }
 
 func unknownCommand(root *cobra.Command, name string) error {

@@ -36,6 +36,8 @@ type Sender struct {
 	Stream string
 	// Took is called for each record that the service took, in the order in which it took those of one shard; may be nil.
 	Took func(r Record, shard stream.ShardID, at stream.SequenceNumber)
+	// Waiting is called when records were refused and are put again after a pause, with why; may be nil.
+	Waiting func(records int, why error)
 	// Patience is how long the service may refuse everything before Put gives up; default 1 minute.
 	Patience time.Duration
 
@@ -75,6 +77,9 @@ func (s *Sender) Put(ctx context.Context, batch []Record) error {
 		}
 		if time.Since(progress) > patience {
 			return fmt.Errorf("put to stream %s: nothing taken for %v: %w", s.Stream, patience, err)
+		}
+		if s.Waiting != nil {
+			s.Waiting(len(batch), err)
 		}
 		select {
 		case <-ctx.Done():
