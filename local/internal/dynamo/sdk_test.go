@@ -184,7 +184,7 @@ func TestOwnerIndex(t *testing.T) {
 		put(t, c, attrs{"leaseKey": s("free"), "leaseCounter": n(0)})
 		time.Sleep(lag - 1)
 		wantOwned(t, c, "A")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		wantOwned(t, c, "A", "k1", "k2", "k3", "k4", "k5")
 
 		give(t, c, "k2", "B")
