@@ -218,6 +218,15 @@ func decodedLen(b []byte) int {
 	return n
 }
 
+// decode fills dst, which is decodedLen(text) long, and reports whether text is padded base64 and nothing else.
+func decode(dst, text []byte) bool {
+	if len(text)%4 != 0 {
+		return false // Decode may write more than dst holds before it sees that
+	}
+	n, err := base64.StdEncoding.Decode(dst, text)
+	return err == nil && n == len(dst) // Decode skips CR and LF, and finds less then
+}
+
 // batch turns the raw records into the application's.
 func (d *childDecoder) batch(m *Message) error {
 	b := &stream.Batch{Records: make([]stream.Record, len(d.raw)), BehindUnknown: !d.hasBehind, Behind: duration(d.behind)}
@@ -228,9 +237,7 @@ func (d *childDecoder) batch(m *Message) error {
 		raw, r := &d.raw[i], &b.Records[i]
 		if raw.data != nil {
 			n := decodedLen(raw.data)
-			got, err := base64.StdEncoding.Decode(data[:n], raw.data)
-			// Decode ignores CR and LF, which no string of JSON holds; then the length is not a multiple of four.
-			if err != nil || got != n || len(raw.data)%4 != 0 {
+			if !decode(data[:n], raw.data) {
 				return fmt.Errorf("malformed message: data of record %d is not base64", i)
 			}
 			r.Data, data = data[:n:n], data[n:]
