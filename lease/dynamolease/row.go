@@ -121,7 +121,7 @@ func (r *row) wrongType(attr, want string, got types.AttributeValue) {
 }
 
 func (r *row) require(attr string) {
-	if _, ok := r.item[attr]; !ok {
+	if r.item[attr] == nil { // absent, or a value of no type, which the SDK makes nil
 		r.bad(attr, "is missing")
 	}
 }
@@ -214,6 +214,7 @@ func (r *row) position(attr, sub string) stream.Position {
 func parseLease(it item) (lease.Lease, error) {
 	r := row{what: "lease", item: it}
 	r.key = r.text(attrKey)
+	r.require(attrKey)
 	r.require(attrCounter)
 	r.require(attrSwitches)
 	r.require(attrCheckpoint)
