@@ -21,7 +21,7 @@ const maxPolls = 310
 
 // pollWait is the pause before the next look: short at first, because a table is often ready within a second or two.
 func pollWait(attempt int) time.Duration {
-	return min(100*time.Millisecond<<min(attempt, 6), 2*time.Second)
+	return min(20*time.Millisecond<<min(attempt, 7), 2*time.Second)
 }
 
 // pause waits, or returns the context's error.
@@ -106,8 +106,12 @@ func (s *Store) ensureTable(ctx context.Context) (*types.TableDescription, error
 		case retry.Gone:
 			// After our own creation: DescribeTable is eventually consistent.
 			if !s.isCreator() {
-				if err := s.createTable(ctx); err != nil {
+				table, err := s.createTable(ctx)
+				if err != nil {
 					return nil, err
+				}
+				if table != nil && table.TableStatus == types.TableStatusActive {
+					return table, nil
 				}
 			}
 		default:
@@ -132,7 +136,8 @@ func isReady(table *types.TableDescription) (bool, error) {
 		aws.ToString(table.TableName), lease.ErrUnusable, table.TableStatus)
 }
 
-func (s *Store) createTable(ctx context.Context) error {
+// createTable returns nil if another worker was faster.
+func (s *Store) createTable(ctx context.Context) (*types.TableDescription, error) {
 	in := dynamodb.CreateTableInput{
 		TableName:            &s.cfg.Table,
 		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String(attrKey), AttributeType: types.ScalarAttributeTypeS}},
@@ -151,18 +156,18 @@ func (s *Store) createTable(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, slowCalls*s.cfg.RequestTimeout)
 	defer cancel()
-	_, err := s.cfg.Client.CreateTable(ctx, &in, oneAttempt) // repeated, it would be told that the table exists
+	out, err := s.cfg.Client.CreateTable(ctx, &in, oneAttempt) // repeated, it would be told that the table exists
 	switch retry.Classify(err) {
 	case retry.None:
 		s.mu.Lock()
 		s.created = true
 		s.mu.Unlock()
 		s.log.Info("lease table created")
-		return nil
-	case retry.Conflict: // another worker was faster
-		return nil
+		return out.TableDescription, nil
+	case retry.Conflict:
+		return nil, nil
 	}
-	return explain("CreateTable", s.cfg.Table, err)
+	return nil, explain("CreateTable", s.cfg.Table, err)
 }
 
 // checkKey refuses a table of another kind.

@@ -228,7 +228,9 @@ func TestClientVersions(t *testing.T) {
 }
 
 // A rollback while the worker runs is noticed by Check, which is one read.
-func TestCheckRollback(t *testing.T) {
+func TestCheckRollback(t *testing.T) { synctest.Test(t, testCheckRollback) }
+
+func testCheckRollback(t *testing.T) {
 	srv := server(local.Config{})
 	s := ready(t, srv)
 	client := dynamodb.NewFromConfig(srv.AWSConfig())
