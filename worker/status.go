@@ -80,3 +80,44 @@ type Problem struct {
 	What   string         `json:"what"`
 	Since  time.Time      `json:"since,omitzero"`
 }
+
+// Status returns what the worker knows of itself now. It may be called at any time, from any goroutine, and does not block
+// on the engine.
+func (w *Worker) Status() Status {
+	now := time.Now()
+	w.mu.Lock()
+	s := Status{
+		Application: w.cfg.Application, Worker: w.cfg.ID, Phase: w.phase, StartedAt: w.started,
+		BufferedBytes: w.budget.InUse(), MaxBytes: w.cfg.Reading.MaxBytes,
+	}
+	for _, p := range w.strange {
+		s.Problems = append(s.Problems, p)
+	}
+	for what, t := range w.troubles {
+		if now.Sub(t.since) >= troubleAfter || w.phase == Starting {
+			s.Problems = append(s.Problems, Problem{What: "cannot " + what + ": " + t.err.Error(), Since: t.since})
+		}
+	}
+	leader, working := w.leader, make([]*assignment, 0, len(w.shards))
+	for _, a := range w.shards {
+		working = append(working, a)
+	}
+	w.mu.Unlock()
+	for _, a := range working {
+		shard, problems := a.seen.status(now, w.cfg.SlowAfter)
+		s.Shards, s.Problems = append(s.Shards, shard), append(s.Problems, problems...)
+	}
+	if leader != nil {
+		s.Leader = leader.Leader()
+		s.Leading = s.Leader == w.cfg.ID
+		for _, p := range leader.Problems() {
+			s.Problems = append(s.Problems, Problem{Stream: p.Stream, Shard: p.Shard, What: p.What, Since: p.Since})
+		}
+	}
+	sortShards(s.Shards)
+	sortProblems(s.Problems)
+	return s
+}
+
+// troubleAfter is how long a loop may fail before it is a problem: shorter outages mend themselves.
+const troubleAfter = 15 * time.Second

@@ -11,7 +11,11 @@ import (
 type Trace struct {
 	// LeaseTaken is called when this worker proved that it owns a lease, before the processor is made.
 	LeaseTaken func(s Shard)
-	// LeaseEnded is called when an assignment is over, for whatever reason, after the processor's last call returned.
+	// LeaseLost is called at the moment this worker stops believing that it owns a lease it has not given up; the
+	// processor's last call may still be running.
+	LeaseLost func(s Shard, why error)
+	// LeaseEnded is called when an assignment is over, for whatever reason: after the processor's last call returned, and
+	// before the lease, if it is still ours, is passed on.
 	LeaseEnded func(s Shard, why stream.EndReason)
 	// Fetched is called after each read that succeeded: records and bytes of data, how far behind, and how long it took.
 	Fetched func(s Shard, records int, bytes int64, behind, took time.Duration)

@@ -1,0 +1,363 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/kinesis-go/kcl/internal/fetch"
+	"github.com/kinesis-go/kcl/internal/fleet"
+	"github.com/kinesis-go/kcl/internal/lifecycle"
+	"github.com/kinesis-go/kcl/internal/lineage"
+	"github.com/kinesis-go/kcl/internal/retry"
+	"github.com/kinesis-go/kcl/lease"
+	"github.com/kinesis-go/kcl/stream"
+)
+
+// assignment is one period of ownership of one shard: the lease that is held, the processor, and the reading between them.
+// One goroutine, run, drives the state machine; the one call that the machine may have under way runs in another.
+type assignment struct {
+	cfg    Config
+	source fleet.Stream
+	shard  Shard
+	held   *held
+	budget *fetch.Budget
+	log    *slog.Logger
+	// shardEnded hears of the children once the end of the shard is durable.
+	shardEnded func(a *assignment)
+
+	machine lifecycle.Machine
+	events  chan lifecycle.Event // capacity 1: the machine has one action under way at most
+	calls   sync.WaitGroup
+	over    chan struct{} // closed when run returns; ends what waits
+
+	session *session         // the processor and its context; nil between processors
+	reading *reading         // the fetch under way; nil when none is
+	page    fetch.Page       // in the processor's hands
+	kids    []lineage.Shard  // of the page that ended the shard
+	rand    *rand.Rand       // of the driver alone
+	meter   throughput       // of what the processor accepted
+	resume  <-chan time.Time // fires when a pause after a failure is over
+	outcome lifecycle.Action // the Finish action
+
+	seen view // what Status shows
+}
+
+// run works on the shard until the assignment is over and returns the failure that ended it, if one did. stop asks it to
+// finish what is in hand, expire to give that up.
+func (a *assignment) run(stop, expire <-chan struct{}) error {
+	defer a.calls.Wait()
+	defer close(a.over)
+	row := a.held.current()
+	a.step(lifecycle.Event{Kind: lifecycle.Start, From: row.Checkpoint, Parents: len(row.Parents) > 0})
+	var (
+		lost      = a.held.gone
+		handedOff = a.held.handedOff
+		overdue   <-chan time.Time
+		slow      = time.NewTicker(a.cfg.SlowAfter)
+	)
+	defer slow.Stop()
+	for a.machine.State() != lifecycle.Done {
+		var pages <-chan fetch.Page
+		var broken <-chan error
+		if a.machine.State() == lifecycle.Ready && a.reading != nil {
+			pages, broken = a.reading.pages, a.reading.broken
+		}
+		select {
+		case e := <-a.events:
+			a.step(e)
+		case p := <-pages:
+			a.take(p)
+		case err := <-broken:
+			a.step(lifecycle.Event{Kind: lifecycle.Unreadable, Err: err})
+		case <-a.resume:
+			a.resume = nil
+			a.step(lifecycle.Event{Kind: lifecycle.Resume})
+		case <-lost:
+			lost = nil
+			a.log.Info("lease lost", "cause", a.held.err())
+			if f := a.cfg.Trace.LeaseLost; f != nil {
+				f(a.shard, a.held.err())
+			}
+			a.step(lifecycle.Event{Kind: lifecycle.Lost})
+		case <-handedOff:
+			handedOff = nil
+			overdue = time.After(a.cfg.HandoffTimeout)
+			a.log.Info("shard is handed to another worker", "owner", a.held.current().Owner)
+			a.step(lifecycle.Event{Kind: lifecycle.Stop})
+		case <-stop:
+			stop = nil
+			a.step(lifecycle.Event{Kind: lifecycle.Stop})
+		case <-expire:
+			expire = nil
+			a.step(lifecycle.Event{Kind: lifecycle.Expire})
+		case <-overdue:
+			a.step(lifecycle.Event{Kind: lifecycle.Expire})
+		case <-slow.C:
+			a.warnIfSlow()
+		}
+	}
+	return a.outcome.Cause
+}
+
+// failureBackoff is the pause before a failed processor is made anew.
+var failureBackoff = retry.Backoff{Floor: 500 * time.Millisecond, Min: time.Second, Max: time.Minute}
+
+// step feeds the machine and carries out what it answers.
+func (a *assignment) step(e lifecycle.Event) {
+	actions := a.machine.Step(e)
+	a.seen.phase(phaseOf(a.machine.State()), a.machine.Attempt())
+	for _, act := range actions {
+		a.do(act)
+	}
+}
+
+func (a *assignment) do(act lifecycle.Action) {
+	switch act.Verb {
+	case lifecycle.AwaitParents:
+		a.call(a.awaitParents)
+	case lifecycle.Make:
+		a.make()
+	case lifecycle.Deliver:
+		a.call(a.process)
+	case lifecycle.StoreChildren:
+		a.call(a.storeChildren)
+	case lifecycle.Close:
+		a.stopReading()
+		a.session.closing(act.Why)
+		a.call(func() lifecycle.Event { return a.close(act.Why) })
+	case lifecycle.Cancel:
+		if a.session != nil {
+			a.session.cancel(act.Cause)
+		}
+	case lifecycle.Drop:
+		a.drop()
+	case lifecycle.Pause:
+		a.backOff(act)
+	case lifecycle.Keep:
+		a.log.Info("shard is finished")
+	case lifecycle.Finish:
+		a.outcome = act
+	}
+}
+
+// call runs an action beside the driver; its event comes back through the channel.
+func (a *assignment) call(action func() lifecycle.Event) {
+	a.calls.Go(func() { a.events <- action() })
+}
+
+// make starts reading at the last checkpoint and makes a processor at the same time.
+func (a *assignment) make() {
+	row := a.held.current()
+	s := newSession(a, row)
+	a.session = s
+	a.startReading(row)
+	a.call(func() lifecycle.Event {
+		return lifecycle.Event{Kind: lifecycle.Made, Err: s.guard("start the processor", func() error {
+			p, err := a.cfg.NewProcessor(s.ctx, stream.Assignment{
+				Stream: a.shard.Stream, Shard: a.shard.ID, HashKeys: row.HashKeys, From: row.Checkpoint,
+				Pending: row.Pending, PendingState: row.PendingState,
+			})
+			if err == nil && p == nil {
+				err = errors.New("NewProcessor returned neither a processor nor an error")
+			}
+			s.processor = p
+			return err
+		})}
+	})
+}
+
+// take feeds a page to the machine; a page that it does not deliver gives its bytes back at once.
+func (a *assignment) take(p fetch.Page) {
+	a.page = p
+	if p.End {
+		a.kids = childrenOf(p)
+	}
+	last := stream.Position{}
+	if n := len(p.Records); n > 0 {
+		last = p.Records[n-1].Position
+	}
+	a.step(lifecycle.Event{Kind: lifecycle.Page, Records: len(p.Records), Last: last, End: p.End})
+	if a.machine.State() != lifecycle.Calling {
+		a.page.Release()
+	}
+}
+
+func (a *assignment) process() lifecycle.Event {
+	p := &a.page
+	defer p.Release()
+	s := a.session
+	if n := len(p.Records); n > 0 {
+		s.delivered(p.Records[n-1].Position)
+	}
+	batch := &stream.Batch{Records: p.Records, Behind: p.Behind, BehindUnknown: p.BehindUnknown}
+	began := time.Now()
+	a.seen.calling(began)
+	err := s.guard(fmt.Sprintf("process %d records from %s", len(p.Records), firstOf(p.Records)), func() error {
+		return s.processor.Process(s.ctx, batch, s)
+	})
+	took := time.Since(began)
+	a.seen.called(p, err)
+	if err == nil {
+		a.meter.add(p.Bytes)
+	}
+	if f := a.cfg.Trace.Processed; f != nil {
+		f(a.shard, len(p.Records), p.Bytes, took, err)
+	}
+	return lifecycle.Event{Kind: lifecycle.Returned, Err: err}
+}
+
+func firstOf(records []stream.Record) stream.Position {
+	if len(records) == 0 {
+		return stream.Position{}
+	}
+	return records[0].Position
+}
+
+func (a *assignment) close(why stream.EndReason) lifecycle.Event {
+	s := a.session
+	a.seen.calling(time.Now())
+	err := s.guard("close the processor: "+why.String(), func() error { return s.processor.Close(s.ctx, why, s) })
+	a.seen.called(nil, err)
+	if err != nil && why != stream.ShardEnded {
+		a.log.Warn("processor did not close cleanly", "reason", why, "err", err)
+	}
+	ended := why == stream.ShardEnded && a.held.current().Ended()
+	if ended {
+		a.shardEnded(a)
+	}
+	return lifecycle.Event{Kind: lifecycle.Closed, Err: err, EndStored: ended}
+}
+
+// drop forgets the processor. Its context ends, so that what still runs on its behalf ends too, and its checkpoints are refused.
+func (a *assignment) drop() {
+	a.stopReading()
+	if a.session != nil {
+		a.session.end()
+		a.session = nil
+	}
+}
+
+func (a *assignment) backOff(act lifecycle.Action) {
+	wait := failureBackoff.Wait(act.Attempt-1, a.rand)
+	a.log.Warn("processor failed, will restart from the last checkpoint",
+		"attempt", act.Attempt, "wait", wait, "checkpoint", a.held.current().Checkpoint.String(), "err", act.Cause)
+	a.seen.failed(act.Cause)
+	if f := a.cfg.Trace.Failed; f != nil {
+		f(a.shard, act.Attempt, wait, act.Cause)
+	}
+	a.resume = time.After(wait)
+}
+
+// warnIfSlow speaks up each interval while one call to the processor runs.
+func (a *assignment) warnIfSlow() {
+	if since := a.seen.inCall(); !since.IsZero() && time.Since(since) >= a.cfg.SlowAfter {
+		a.log.Warn("processor is still busy with one call, its lease is kept", "took", time.Since(since))
+	}
+}
+
+// session is one processor from its making to its end, and the checkpointer it is given.
+type session struct {
+	a         *assignment
+	ctx       context.Context
+	cancel    context.CancelCauseFunc
+	processor stream.Processor
+
+	turn     chan struct{} // capacity 1: one checkpoint at a time, so that they cannot overtake each other
+	mu       sync.Mutex
+	progress lifecycle.Progress
+	over     bool
+}
+
+func newSession(a *assignment, row lease.Lease) *session {
+	s := &session{a: a, turn: make(chan struct{}, 1), progress: lifecycle.Progress{Durable: row.Checkpoint}}
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	return s
+}
+
+func (s *session) delivered(at stream.Position) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.progress.Delivered = at
+}
+
+func (s *session) closing(why stream.EndReason) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.progress.AtEnd = why == stream.ShardEnded
+	s.over = why == stream.LeaseLost // from here on every checkpoint is refused
+}
+
+func (s *session) end() {
+	s.mu.Lock()
+	s.over = true
+	s.mu.Unlock()
+	s.cancel(nil)
+}
+
+// guard calls into the application and turns a panic into an error with its stack, so that it stays with this shard.
+func (s *session) guard(what string, f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%s: panic: %v\n%s", what, r, debug.Stack())
+		}
+	}()
+	if err := f(); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// Checkpoint implements stream.Checkpointer.
+func (s *session) Checkpoint(ctx context.Context, at stream.Position) error {
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if err := s.a.held.err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	progress, over := s.progress, s.over
+	s.mu.Unlock()
+	if over {
+		return fmt.Errorf("checkpoint shard %s: the processor was closed or restarted: %w", s.a.shard.ID, stream.ErrNoCheckpoint)
+	}
+	target, write, err := progress.Resolve(at)
+	if err != nil || !write {
+		return err
+	}
+	err = s.a.held.checkpoint(ctx, target)
+	durable := s.a.held.current().Checkpoint
+	s.mu.Lock()
+	s.progress.Durable = durable
+	s.mu.Unlock()
+	if err != nil {
+		return checkpointError(s.a.shard, target, err)
+	}
+	s.a.seen.checkpointed(durable)
+	if f := s.a.cfg.Trace.Checkpointed; f != nil {
+		f(s.a.shard, target)
+	}
+	return nil
+}
+
+// checkpointError says an error of the lease store in the words of package stream.
+func checkpointError(sh Shard, at stream.Position, err error) error {
+	switch {
+	case errors.Is(err, lease.ErrThrottled):
+		err = errors.Join(stream.ErrThrottled, err)
+	case errors.Is(err, lease.ErrUnusable):
+		err = errors.Join(stream.ErrNoCheckpoint, err)
+	case errors.Is(err, lease.ErrUnavailable):
+		err = errors.Join(stream.ErrUnavailable, err)
+	}
+	return fmt.Errorf("checkpoint shard %s at %s: %w", sh.ID, at, err)
+}

@@ -1,0 +1,188 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kinesis-go/kcl/internal/fetch"
+	"github.com/kinesis-go/kcl/internal/lifecycle"
+	"github.com/kinesis-go/kcl/internal/lineage"
+	"github.com/kinesis-go/kcl/internal/retry"
+	"github.com/kinesis-go/kcl/lease"
+	"github.com/kinesis-go/kcl/stream"
+)
+
+// parentPoll paces the look at the parents' leases: a consistent read of each, often enough that a child starts within a
+// second of its parents' end.
+var parentPoll = retry.Backoff{Min: 100 * time.Millisecond, Max: time.Second}
+
+// childrenOf returns the children that the last page of a shard names.
+func childrenOf(p fetch.Page) []lineage.Shard {
+	kids := make([]lineage.Shard, 0, len(p.Children))
+	for _, c := range p.Children {
+		kids = append(kids, lineage.Shard{ID: c.ID, Parents: c.Parents, HashKeys: c.HashKeys})
+	}
+	return kids
+}
+
+// awaitParents returns once every parent's lease is finished or gone.
+func (a *assignment) awaitParents() lifecycle.Event {
+	ctx, cancel := a.whileHeld()
+	defer cancel()
+	row := a.held.current()
+	for attempt := 0; ; attempt++ {
+		waiting, err := a.blocking(ctx, row)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			a.log.Warn("parents' leases could not be read, will retry", "attempt", attempt+1, "err", err)
+		case err == nil && len(waiting) == 0:
+			return lifecycle.Event{Kind: lifecycle.ParentsEnded}
+		case attempt == 0:
+			a.log.Info("shard waits for its parents to end", "parents", waiting)
+		}
+		if !sleep(ctx, parentPoll.Bound(attempt)) {
+			return lifecycle.Event{Kind: lifecycle.ParentsEnded} // the assignment ends: nobody listens
+		}
+	}
+}
+
+// blocking returns the parents that the shard of row must still wait for.
+func (a *assignment) blocking(ctx context.Context, row lease.Lease) ([]stream.ShardID, error) {
+	parents, err := a.present(ctx, lineage.ParentKeys(row))
+	if err != nil {
+		return nil, err
+	}
+	return lineage.Blocking(row, parents), nil
+}
+
+// present returns those of the leases that exist.
+func (a *assignment) present(ctx context.Context, keys []string) ([]lease.Lease, error) {
+	var rows []lease.Lease
+	for _, key := range keys {
+		row, err := a.cfg.Leases.Get(ctx, key)
+		switch {
+		case err == nil:
+			rows = append(rows, row)
+		case !errors.Is(err, lease.ErrNotFound):
+			return nil, fmt.Errorf("read lease %s: %w", key, err)
+		}
+	}
+	return rows, nil
+}
+
+// missingParentPatience is how long the end of a merged shard waits for a lease of the other parent that ought to exist. The
+// leader's audit finds such a hole and mends it well within this time.
+const missingParentPatience = 3 * time.Minute
+
+// storeChildren makes sure that each child of this ended shard has a row, then that this row names them. It goes on until it has
+// worked; it gives up only when the shard is left.
+func (a *assignment) storeChildren() lifecycle.Event {
+	ctx, cancel := a.whileHeld()
+	defer cancel()
+	began := time.Now()
+	end := lineage.End{Parent: a.held.current(), Children: a.kids}
+	for attempt := 0; ; attempt++ {
+		err := a.tryStoreChildren(ctx, end)
+		if err == nil {
+			return lifecycle.Event{Kind: lifecycle.Stored}
+		}
+		var missing *lineage.ParentMissingError
+		if errors.As(err, &missing) && time.Since(began) > missingParentPatience {
+			a.log.Error("parent of a merged shard has no lease and is passed over", "parent", missing.Parent, "child", missing.Child)
+			end.Gone = append(end.Gone, missing.Parent)
+			continue
+		}
+		if ctx.Err() == nil {
+			a.log.Warn("children's leases could not be stored, will retry", "attempt", attempt+1, "err", err)
+			a.seen.unread(err)
+		}
+		if !sleep(ctx, insistBackoff.Bound(attempt)) {
+			return lifecycle.Event{Kind: lifecycle.Stored, Err: err}
+		}
+	}
+}
+
+func (a *assignment) tryStoreChildren(ctx context.Context, end lineage.End) (err error) {
+	if len(end.Children) == 0 {
+		return nil // the shard is gone from the stream: there is nothing to follow
+	}
+	if end.Present, err = a.present(ctx, end.Keys()); err != nil {
+		return err
+	}
+	rows, err := end.Rows()
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		created, err := a.cfg.Leases.Create(ctx, row)
+		if err != nil {
+			return fmt.Errorf("create the lease of child %s: %w", row.Shard, err)
+		}
+		if created {
+			a.log.Info("child shard found", "child", row.Shard, "parents", row.Parents)
+		}
+	}
+	if ids := end.IDs(); !slices.Equal(a.held.current().Children, ids) {
+		if err := a.cfg.Leases.SetChildren(ctx, end.Parent.Key, ids); err != nil {
+			return fmt.Errorf("store the children: %w", err)
+		}
+		a.held.learnChildren(ids)
+	}
+	return nil
+}
+
+// claimChildren takes over the children of a shard that has just ended here, unless they have an owner or wait for another
+// parent: whoever ends the last parent is the first to know that they may start.
+func (w *Worker) claimChildren(a *assignment) {
+	select {
+	case <-w.stop:
+		return
+	case <-a.held.handedOff:
+		return
+	default:
+	}
+	ctx, cancel := a.whileHeld()
+	defer cancel()
+	for _, kid := range a.kids {
+		row, err := w.cfg.Leases.Get(ctx, lineage.Key(a.source.ID, kid.ID))
+		if err != nil || row.Owner != "" || row.InHandoff() || w.count() >= w.cfg.Balance.MaxLeases {
+			continue // the leader assigns it
+		}
+		if waiting, err := a.blocking(ctx, row); err != nil || len(waiting) > 0 {
+			continue
+		}
+		if _, err := w.cfg.Leases.Assign(ctx, row, w.cfg.ID); err != nil && !errors.Is(err, lease.ErrUnavailable) {
+			continue
+		}
+		w.expect(row.Key)
+	}
+}
+
+// whileHeld returns a context that ends with the lease, the assignment, or a bound on how long the caller may take in all.
+func (a *assignment) whileHeld() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	a.calls.Go(func() {
+		select {
+		case <-a.held.gone:
+		case <-a.over:
+		case <-ctx.Done():
+		}
+		cancel()
+	})
+	return ctx, cancel
+}
+
+// sleep waits, and reports whether ctx is still alive.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

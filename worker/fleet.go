@@ -1,0 +1,28 @@
+package worker
+
+import (
+	"github.com/kinesis-go/kcl/internal/assign"
+	"github.com/kinesis-go/kcl/internal/fleet"
+)
+
+// fleetConfig says how this worker stands for leader.
+func (w *Worker) fleetConfig(streams []fleet.Stream) fleet.Config {
+	b := w.cfg.Balance
+	return fleet.Config{
+		ID: w.cfg.ID, Store: w.cfg.Leases, Kinesis: w.cfg.Kinesis, Streams: streams,
+		Start: w.cfg.Start, StartAt: w.cfg.StartAt, KeepEnded: w.cfg.KeepEndedLeases,
+		Assign: assign.Config{
+			Me: w.cfg.ID, LeaseDuration: w.cfg.LeaseDuration, HandoffTimeout: w.cfg.HandoffTimeout,
+			ByCount: b.ByCount, MaxLeases: b.MaxLeases, MaxThroughput: b.MaxThroughput,
+			Threshold: b.Threshold, Damping: b.Damping, NoOvershoot: b.NoOvershoot, NoHandoff: b.NoHandoff,
+		},
+		Logger:   w.log,
+		Assigned: w.expect,
+		Leading: func(leads bool) {
+			if f := w.cfg.Trace.Leading; f != nil {
+				f(leads)
+			}
+		},
+		Note: w.note,
+	}
+}

@@ -1,0 +1,70 @@
+package worker
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/kinesis-go/kcl/internal/fetch"
+	"github.com/kinesis-go/kcl/lease"
+)
+
+// reading is one run of the fetcher over a shard.
+type reading struct {
+	pages  chan fetch.Page // not buffered: what waits is the fetcher's, and counted by the budget
+	broken chan error      // capacity 1: why reading ended, if it cannot go on
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+}
+
+// startReading begins to fetch at the row's checkpoint.
+func (a *assignment) startReading(row lease.Lease) {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &reading{pages: make(chan fetch.Page), broken: make(chan error, 1), cancel: cancel}
+	cfg := a.fetchConfig(row)
+	r.done.Go(func() {
+		if err := fetch.Poll(ctx, cfg, r.pages); err != nil && ctx.Err() == nil {
+			r.broken <- err
+		}
+	})
+	a.reading = r
+}
+
+// stopReading ends the fetcher and waits for it: afterwards nothing of this shard is read or waits.
+func (a *assignment) stopReading() {
+	if a.reading == nil {
+		return
+	}
+	a.reading.cancel()
+	a.reading.done.Wait()
+	a.reading = nil
+}
+
+// fetchConfig says where and how to read.
+func (a *assignment) fetchConfig(row lease.Lease) fetch.Config {
+	r := a.cfg.Reading
+	return fetch.Config{
+		Client:      a.cfg.Kinesis,
+		Shard:       fetch.Shard{Stream: a.source.Name, StreamARN: a.source.ARN, ID: row.Shard, HashKeys: row.HashKeys},
+		From:        row.Checkpoint,
+		StartAt:     a.cfg.StartAt,
+		MaxRecords:  r.MaxRecords,
+		Idle:        r.Idle,
+		EmptyPages:  a.cfg.EmptyBatches,
+		SkipTrimmed: r.OnTrimmed == SkipTrimmed,
+		Budget:      a.budget,
+		Logger:      a.log,
+		Rand:        rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		Read: func(p *fetch.Page, took time.Duration) {
+			a.seen.read(p)
+			if f := a.cfg.Trace.Fetched; f != nil {
+				f(a.shard, len(p.Records), p.Bytes, p.Behind, took)
+			}
+		},
+		Failed: func(attempt int, err error) {
+			a.seen.unread(err)
+			a.log.Warn("shard not read, will retry", "attempt", attempt, "err", err)
+		},
+	}
+}

@@ -1,0 +1,249 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kinesis-go/kcl/internal/fetch"
+	"github.com/kinesis-go/kcl/internal/fleet"
+	"github.com/kinesis-go/kcl/lease"
+	"github.com/kinesis-go/kcl/stream"
+)
+
+// Worker is one running engine with one id. Make it with New; it does nothing until Run.
+type Worker struct {
+	cfg    Config
+	log    *slog.Logger
+	budget *fetch.Budget
+	leader *fleet.Leader
+
+	stop    chan struct{}  // closed when draining begins
+	expire  chan struct{}  // closed when the time for draining is over
+	heirs   chan struct{}  // closed once inherit is set
+	hint    chan struct{}  // capacity 1: there may be leases to take
+	fatal   chan error     // capacity 1: a failure that ends the worker
+	working sync.WaitGroup // the assignments
+
+	mu       sync.Mutex
+	phase    Phase
+	started  time.Time
+	sources  []fleet.Stream
+	shards   map[string]*assignment // by lease key, from taking to the last call's return
+	hinted   map[string]bool        // lease keys that are said to be ours
+	strange  map[string]Problem     // leases that are ours, but cannot be worked on
+	inherit  map[string]string      // lease key to the worker that takes over
+	troubles map[string]trouble     // what the loops cannot do at present, by what they try
+}
+
+// trouble is something that does not work at present.
+type trouble struct {
+	since time.Time
+	err   error
+}
+
+// New checks cfg and returns a worker that works on a copy of it. All that is wrong is named at once.
+func New(cfg Config) (*Worker, error) {
+	cfg.Streams = slices.Clone(cfg.Streams)
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	return &Worker{
+		cfg:      cfg,
+		log:      cfg.Logger.With("worker", cfg.ID),
+		budget:   fetch.NewBudget(cfg.Reading.MaxBytes),
+		stop:     make(chan struct{}),
+		expire:   make(chan struct{}),
+		heirs:    make(chan struct{}),
+		hint:     make(chan struct{}, 1),
+		fatal:    make(chan error, 1),
+		phase:    Idle,
+		shards:   map[string]*assignment{},
+		hinted:   map[string]bool{},
+		strange:  map[string]Problem{},
+		troubles: map[string]trouble{},
+	}, nil
+}
+
+// Run works until ctx ends, then drains: every processor finishes the batch in hand and is closed, its lease passes on to
+// another worker at once, and Run returns nil. It returns an error if the streams or the lease table cannot be used, if
+// draining did not finish within Config.DrainTimeout, or, with ExitWorker, the failure of a processor with its stream and
+// shard. Run may be called once.
+//
+// Cancelling ctx does not end the context that processors see; that happens only when the time for draining is over.
+func (w *Worker) Run(ctx context.Context) error {
+	if err := w.begin(); err != nil {
+		return err
+	}
+	defer w.enter(Stopped)
+	if err := w.setUp(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // asked to stop before there was anything to do
+		}
+		return err
+	}
+	w.enter(Running)
+	w.log.Info("worker runs", "application", w.cfg.Application)
+	serve, leave := context.WithCancel(ctx)
+	var loops sync.WaitGroup
+	loops.Go(func() { w.leader.Run(serve) })
+	loops.Go(func() { w.discover(serve) })
+	loops.Go(func() { w.watchStore(serve) })
+	var failure error
+	select {
+	case <-ctx.Done():
+	case failure = <-w.fatal:
+	}
+	leave()
+	return errors.Join(failure, w.drain(&loops))
+}
+
+func (w *Worker) begin() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.phase != Idle {
+		return errors.New("worker: Run was called before")
+	}
+	w.phase, w.started = Starting, time.Now()
+	return nil
+}
+
+func (w *Worker) enter(p Phase) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.phase = p
+}
+
+// setUp finds the streams and makes the lease table ready. What may pass is tried again until ctx ends; what cannot is
+// returned.
+func (w *Worker) setUp(ctx context.Context) error {
+	err := w.insist(ctx, "set up the lease table", func(ctx context.Context) error { return w.cfg.Leases.Setup(ctx, w.cfg.ID) })
+	if err != nil {
+		return fmt.Errorf("worker: set up the lease table of %s: %w", w.cfg.Application, err)
+	}
+	var sources []fleet.Stream
+	err = w.insist(ctx, "find the streams", func(ctx context.Context) (err error) {
+		sources, err = fleet.FindStreams(ctx, w.cfg.Kinesis, w.cfg.Streams, w.multi())
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sources = sources
+	w.leader = fleet.New(w.fleetConfig(sources))
+	return nil
+}
+
+func (w *Worker) multi() bool { return w.cfg.MultiStream || len(w.cfg.Streams) > 1 }
+
+// fail ends the worker with a failure; the first counts.
+func (w *Worker) fail(err error) {
+	select {
+	case w.fatal <- err:
+	default:
+	}
+}
+
+// storeCheckInterval is how often a worker asks whether it may still use its table (the Java KCL's change monitor: 60 s).
+const storeCheckInterval = time.Minute
+
+// watchStore ends the worker when the table enters a state that this version must not work in.
+func (w *Worker) watchStore(ctx context.Context) {
+	tick := time.NewTicker(storeCheckInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := w.cfg.Leases.Check(ctx)
+		if errors.Is(err, lease.ErrUnusable) {
+			w.fail(fmt.Errorf("worker: %w", err))
+			return
+		}
+		w.note("check the lease table", err)
+	}
+}
+
+// note remembers that something does not work, or, with nil, that it works again. A context's end is neither.
+func (w *Worker) note(what string, err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch t, known := w.troubles[what]; {
+	case err == nil:
+		delete(w.troubles, what)
+	case known:
+		w.troubles[what] = trouble{since: t.since, err: err}
+	default:
+		w.troubles[what] = trouble{since: time.Now(), err: err}
+	}
+}
+
+// work runs one assignment to its end, then lets go of the lease.
+func (w *Worker) work(a *assignment) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var keeping sync.WaitGroup
+	keeping.Go(func() { a.held.keep(ctx, func() (float64, bool) { return a.meter.sample(time.Now()) }) })
+	err := a.run(w.stop, w.expire)
+	if err != nil && w.cfg.OnFailure == ExitWorker && a.held.err() == nil {
+		w.fail(fmt.Errorf("worker: stream %s shard %s: %w", a.shard.Stream, a.shard.ID, err))
+	}
+	why := a.reason()
+	a.log.Info("assignment ended", "reason", why.String(), "checkpoint", a.held.current().Checkpoint.String())
+	if f := w.cfg.Trace.LeaseEnded; f != nil {
+		f(a.shard, why)
+	}
+	w.letGo(a)
+	cancel()
+	keeping.Wait()
+	w.mu.Lock()
+	delete(w.shards, a.held.current().Key)
+	w.mu.Unlock()
+}
+
+// reason says why an assignment that is over has ended.
+func (a *assignment) reason() stream.EndReason {
+	switch {
+	case a.held.err() != nil:
+		return stream.LeaseLost
+	case a.held.current().Ended():
+		return stream.ShardEnded
+	}
+	return stream.ShutdownRequested
+}
+
+// releaseTimeout bounds the farewell writes of one lease.
+const releaseTimeout = 3 * time.Second
+
+// letGo passes on the lease of an assignment that is over, unless it is lost.
+func (w *Worker) letGo(a *assignment) {
+	row := a.held.current()
+	if !row.InHandoff() {
+		select {
+		case <-w.heirs:
+		case <-a.held.gone:
+		}
+	}
+	if a.held.err() != nil {
+		return
+	}
+	w.mu.Lock()
+	heir := w.inherit[row.Key]
+	w.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
+	defer cancel()
+	if err := a.held.giveUp(ctx, heir); err != nil {
+		a.log.Warn("lease not released, others take it once it expires", "err", err)
+	}
+}
