@@ -40,7 +40,7 @@ func AppendCBORInt(b []byte, n int64) []byte {
 }
 
 // AppendCBORText appends a text string.
-func AppendCBORText(b []byte, s string) []byte {
+func AppendCBORText[T string | []byte](b []byte, s T) []byte {
 	return append(appendHead(b, cborText, uint64(len(s))), s...)
 }
 

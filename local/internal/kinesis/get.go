@@ -1,7 +1,6 @@
 package kinesis
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"hash/crc32"
@@ -384,7 +383,7 @@ func (e *Engine) Records(name string) ([]Record, error) {
 			if err != nil {
 				panic("kinesis: stored data is not base64: " + err.Error())
 			}
-			out = append(out, Record{sh.id, string(entry.sequenceNumber()), entry.key(), data, time.UnixMilli(entry.arrived)})
+			out = append(out, Record{sh.id, string(entry.sequenceNumber()), string(entry.key()), data, time.UnixMilli(entry.arrived)})
 		}
 	}
 	return out, nil
@@ -397,7 +396,7 @@ func (e *Engine) Put(name, partitionKey string, data []byte) (shard, sequenceNum
 		return "", "", err
 	}
 	_, maxRecord := s.encryption()
-	r := putRequest{entries: []putEntry{{data: bytes.Clone(data), raw: true, hasData: true, key: []byte(partitionKey), hasKey: true}}}
+	r := putRequest{entries: []putEntry{{data: data, raw: true, hasData: true, key: []byte(partitionKey), hasKey: true}}}
 	records, err := r.check("", maxRecord)
 	if err != nil {
 		return "", "", err

@@ -1,6 +1,7 @@
 package kinesis
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"net"
@@ -51,9 +52,10 @@ const (
 	longestEscape = len(`\u0000`)
 )
 
-// record is one record to be put. Data is base64 text that the caller has checked.
+// record is one record to be put. Its data is canonical base64 text, or, if that is nil, bytes.
 type record struct {
 	base64  []byte
+	raw     []byte
 	dataLen int
 	key     []byte
 }
@@ -65,7 +67,7 @@ func (l *log) next() uint64 { return l.base + uint64(len(l.entries)) }
 
 // append adds a record under the given sequence number.
 func (l *log) append(r record, seq sequence, arrived int64, kms bool) {
-	limit := fixedJSON + len(r.base64) + len(r.key)*longestEscape
+	limit := fixedJSON + base64.StdEncoding.EncodedLen(r.dataLen) + len(r.key)*longestEscape
 	if l.open == nil || int(l.used)+limit > len(l.open.bytes) {
 		l.grow(limit)
 	}
@@ -77,7 +79,11 @@ func (l *log) append(r record, seq sequence, arrived int64, kms bool) {
 	b = awswire.AppendSeconds(b, arrived)
 	b = append(b, jsonData...)
 	e.dataAt = uint16(len(b))
-	b = append(b, r.base64...)
+	if r.base64 != nil {
+		b = append(b, r.base64...)
+	} else {
+		b = base64.StdEncoding.AppendEncode(b, r.raw)
+	}
 	b = append(b, jsonKey...)
 	keyFrom := len(b)
 	b = appendEscaped(b, r.key)
@@ -164,19 +170,17 @@ func (e entry) data() []byte {
 }
 
 // key returns the partition key.
-func (e entry) key() string {
+func (e entry) key() []byte {
 	from := e.from + uint32(e.dataAt) + uint32(base64.StdEncoding.EncodedLen(int(e.dataLen))+len(jsonKey))
 	quoted := e.chunk.bytes[from-1 : from+uint32(e.keyLen)+1]
-	for _, c := range quoted {
-		if c == '\\' {
-			var key string
-			if err := json.Unmarshal(quoted, &key); err != nil {
-				panic("kinesis: a stored key is not a JSON string: " + string(quoted))
-			}
-			return key
-		}
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return quoted[1 : len(quoted)-1]
 	}
-	return string(quoted[1 : len(quoted)-1])
+	var key string
+	if err := json.Unmarshal(quoted, &key); err != nil {
+		panic("kinesis: a stored key is not a JSON string: " + string(quoted))
+	}
+	return []byte(key)
 }
 
 // sequenceNumber returns the record's sequence number.
@@ -184,12 +188,7 @@ func (e entry) sequenceNumber() []byte {
 	from := e.from + uint32(len(jsonSequence))
 	to := e.from + uint32(e.dataAt) - uint32(len(jsonData))
 	text := e.chunk.bytes[from:to]
-	for i, c := range text {
-		if c == '"' {
-			return text[:i]
-		}
-	}
-	return text
+	return text[:bytes.IndexByte(text, '"')]
 }
 
 // appendCBOR appends the record as CBOR.
@@ -200,7 +199,7 @@ func (e entry) appendCBOR(b []byte) []byte {
 	}
 	b = awswire.AppendCBORMap(b, members)
 	b = awswire.AppendCBORText(b, "SequenceNumber")
-	b = awswire.AppendCBORText(b, string(e.sequenceNumber()))
+	b = awswire.AppendCBORText(b, e.sequenceNumber())
 	b = awswire.AppendCBORText(b, "ApproximateArrivalTimestamp")
 	b = awswire.AppendCBORTime(b, e.arrived)
 	b = awswire.AppendCBORText(b, "Data")

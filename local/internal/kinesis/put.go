@@ -203,8 +203,7 @@ func (r *putRequest) check(prefix string, maxRecord int) ([]placed, error) {
 func (e *putEntry) canonical(r *record, scratch []byte) ([]byte, error) {
 	r.key = e.key
 	if e.raw {
-		r.dataLen = len(e.data)
-		r.base64 = base64.StdEncoding.AppendEncode(nil, e.data)
+		r.dataLen, r.raw = len(e.data), e.data
 		return scratch, nil
 	}
 	if n := base64.StdEncoding.DecodedLen(len(e.data)); cap(scratch) < n {
