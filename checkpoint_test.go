@@ -289,6 +289,16 @@ func TestC20_RefusedCheckpointsAreTyped(t *testing.T) {
 	}
 }
 
+// TestC20_TheAnswerCountsFirst: the context ends with the lease, and both are there when the asker wakes.
+func TestC20_TheAnswerCountsFirst(t *testing.T) {
+	for range 200 {
+		err := answered(t, `,"error":"ShutdownException"`)
+		if _, ok := errors.AsType[*kcl.CheckpointError](err); !ok {
+			t.Fatalf("Checkpoint = %v, want the answer", err)
+		}
+	}
+}
+
 func TestC21_AnswersWithoutError(t *testing.T) {
 	for _, keys := range []string{``, `,"error":null`, `,"error":""`, `,"sequenceNumber":"9","error":null`} {
 		if err := answered(t, keys); err != nil {
@@ -460,8 +470,17 @@ func TestC27_RetryCheckpoint(t *testing.T) {
 }
 
 func TestC28_LostLeaseIsAnsweredQuietly(t *testing.T) {
+	lostLeaseIsAnswered(t, checkpointAll)
+	lostLeaseIsAnswered(t, func(ctx context.Context, _ *stream.Batch, cp stream.Checkpointer) error {
+		_ = cp.Checkpoint(ctx, stream.Position{})
+		return nil
+	})
+}
+
+func lostLeaseIsAnswered(t *testing.T, process func(context.Context, *stream.Batch, stream.Checkpointer) error) {
+	t.Helper()
 	var cause error
-	p := processor{process: checkpointAll}
+	p := processor{process: process}
 	p.close = func(ctx context.Context, _ stream.EndReason, cp stream.Checkpointer) error {
 		cause = context.Cause(ctx)
 		return cp.Checkpoint(ctx, stream.Position{})

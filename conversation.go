@@ -137,17 +137,17 @@ func (c *conversation) perform(ctx, app context.Context, does wire.Action) error
 	case wire.Initialize:
 		a := stream.Assignment{Shard: c.message.Shard, From: c.message.From}
 		c.last = a.From
-		return c.call(ctx, newGate(false, errOutside), func(*gate) error { return c.app.initialize(app, a) })
+		return c.call(ctx, newGate(false), func(*gate) error { return c.app.initialize(app, a) })
 	case wire.ProcessRecords:
 		return c.process(ctx, app)
 	case wire.ShutdownRequested:
 		if c.lost {
 			return nil // leaseLost follows and says all
 		}
-		return c.quietly(c.call(ctx, newGate(false, nil), func(g *gate) error { return c.app.shutdownRequested(app, g) }))
+		return c.quietly(c.call(ctx, newGate(false), func(g *gate) error { return c.app.shutdownRequested(app, g) }))
 	case wire.LeaseLost:
 		c.lose()
-		err := c.call(ctx, newGate(false, errLost), func(g *gate) error { return c.app.leaseLost(app, g) })
+		err := c.call(ctx, newGate(false), func(g *gate) error { return c.app.leaseLost(app, g) })
 		if errors.Is(err, context.Canceled) {
 			return nil // its context had ended before it began; saying so is no failure
 		}
@@ -167,12 +167,12 @@ func (c *conversation) process(ctx, app context.Context) error {
 	if n := len(b.Records); n > 0 {
 		c.last = b.Records[n-1].Position
 	}
-	return c.quietly(c.call(ctx, newGate(false, nil), func(g *gate) error { return c.app.process(app, b, g) }))
+	return c.quietly(c.call(ctx, newGate(false), func(g *gate) error { return c.app.process(app, b, g) }))
 }
 
 func (c *conversation) shardEnded(ctx, app context.Context) error {
 	c.ended, c.endErr = false, nil
-	g := newGate(true, nil)
+	g := newGate(true)
 	if err := c.call(ctx, g, func(g *gate) error { return c.app.shardEnded(app, g) }); err != nil {
 		return err
 	}

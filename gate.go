@@ -14,7 +14,6 @@ type gate struct {
 	requests chan *request // received by the conversation while no other request is outstanding
 	closed   chan struct{} // closed when the call has returned
 	atEnd    bool          // the shard has ended: try again what may succeed
-	refusal  error         // not nil: no checkpoint is possible in this call
 }
 
 // request is one checkpoint that waits to be asked for, or for its answer.
@@ -23,15 +22,12 @@ type request struct {
 	answer chan error // one; the asker may have left
 }
 
-func newGate(atEnd bool, refusal error) *gate {
-	return &gate{requests: make(chan *request), closed: make(chan struct{}), atEnd: atEnd, refusal: refusal}
+func newGate(atEnd bool) *gate {
+	return &gate{requests: make(chan *request), closed: make(chan struct{}), atEnd: atEnd}
 }
 
 // Checkpoint implements [stream.Checkpointer].
 func (g *gate) Checkpoint(ctx context.Context, at stream.Position) error {
-	if g.refusal != nil {
-		return g.refusal
-	}
 	if !at.IsZero() && !at.Valid() {
 		return fmt.Errorf("checkpoint %s: %w", at, &CheckpointError{Name: illegalArgumentException})
 	}
