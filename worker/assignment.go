@@ -28,7 +28,7 @@ type assignment struct {
 	held   *held
 	budget *fetch.Budget
 	log    *slog.Logger
-	// shardEnded hears of the children once the end of the shard is durable.
+	// shardEnded is called once the end of the shard is durable.
 	shardEnded func(a *assignment)
 
 	machine lifecycle.Machine
@@ -77,7 +77,7 @@ func (a *assignment) run(stop, expire <-chan struct{}) error {
 			a.step(lifecycle.Event{Kind: lifecycle.Unreadable, Err: err})
 		case <-a.resume:
 			a.resume = nil
-			a.step(lifecycle.Event{Kind: lifecycle.Resume})
+			a.step(lifecycle.Event{Kind: lifecycle.Resume, From: a.held.current().Checkpoint})
 		case <-lost:
 			lost = nil
 			a.log.Info("lease lost", "cause", a.held.err())
@@ -141,6 +141,7 @@ func (a *assignment) do(act lifecycle.Action) {
 		a.backOff(act)
 	case lifecycle.Keep:
 		a.log.Info("shard is finished")
+		a.calls.Go(func() { a.shardEnded(a) })
 	case lifecycle.Finish:
 		a.outcome = act
 	}
@@ -228,9 +229,6 @@ func (a *assignment) close(why stream.EndReason) lifecycle.Event {
 		a.log.Warn("processor did not close cleanly", "reason", why, "err", err)
 	}
 	ended := why == stream.ShardEnded && a.held.current().Ended()
-	if ended {
-		a.shardEnded(a)
-	}
 	return lifecycle.Event{Kind: lifecycle.Closed, Err: err, EndStored: ended}
 }
 

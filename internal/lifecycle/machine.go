@@ -37,7 +37,7 @@ func (s State) String() string {
 type Event struct {
 	Kind EventKind
 	Err  error           // Made, Unreadable, Returned, Stored, Closed
-	From stream.Position // Start: the stored checkpoint
+	From stream.Position // Start, Resume: the stored checkpoint
 
 	Parents bool // Start: there are parents to wait for
 
@@ -61,7 +61,7 @@ const (
 	Returned                      // Process returned: Err
 	Stored                        // Err: given up, because of Stop or Lost
 	Closed                        // Close returned: Err, EndStored
-	Resume                        // the pause is over
+	Resume                        // the pause is over: From
 	Stop                          // the worker stops, or the shard moves to another
 	Lost                          // the lease is lost
 	Expire                        // the time for stopping is over
@@ -147,8 +147,10 @@ func (m *Machine) Step(e Event) []Action {
 	switch {
 	case m.state == New && e.Kind == Start:
 		return m.start(e)
-	case m.state == Waiting && e.Kind == ParentsEnded, m.state == BackingOff && e.Kind == Resume:
+	case m.state == Waiting && e.Kind == ParentsEnded:
 		return m.to(Making, Action{Verb: Make})
+	case m.state == BackingOff && e.Kind == Resume:
+		return m.resume(e)
 	case m.state == Making && e.Kind == Made:
 		return m.made(e)
 	case m.state == Ready && e.Kind == Page:
@@ -176,6 +178,15 @@ func (m *Machine) start(e Event) []Action {
 		return m.to(Ended, Action{Verb: Keep})
 	case e.Parents:
 		return m.to(Waiting, Action{Verb: AwaitParents})
+	}
+	return m.to(Making, Action{Verb: Make})
+}
+
+// resume begins anew, unless the end of the shard turned out to be stored after all: by a checkpoint whose reply was lost.
+func (m *Machine) resume(e Event) []Action {
+	if e.From == stream.ShardEnd {
+		m.attempt = 0
+		return m.to(Ended, Action{Verb: Keep})
 	}
 	return m.to(Making, Action{Verb: Make})
 }

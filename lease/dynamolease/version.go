@@ -75,8 +75,8 @@ func (s *Store) ensureVersion(ctx context.Context, l layoutNow, table *types.Tab
 		}
 		if err := s.mayMark(ctx, l); err != nil {
 			// Another worker may have marked the table, and its leader created leases, since the look above.
-			if version, again := s.readVersion(ctx, l); again == nil && version != "" {
-				return nil
+			if version, again := s.readVersion(ctx, l); again != nil || version != "" {
+				return again
 			}
 			return err
 		}
