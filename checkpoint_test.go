@@ -289,16 +289,6 @@ func TestC20_RefusedCheckpointsAreTyped(t *testing.T) {
 	}
 }
 
-// TestC20_TheAnswerCountsFirst: the context ends with the lease, and both are there when the asker wakes.
-func TestC20_TheAnswerCountsFirst(t *testing.T) {
-	for range 200 {
-		err := answered(t, `,"error":"ShutdownException"`)
-		if _, ok := errors.AsType[*kcl.CheckpointError](err); !ok {
-			t.Fatalf("Checkpoint = %v, want the answer", err)
-		}
-	}
-}
-
 func TestC21_AnswersWithoutError(t *testing.T) {
 	for _, keys := range []string{``, `,"error":null`, `,"error":""`, `,"sequenceNumber":"9","error":null`} {
 		if err := answered(t, keys); err != nil {
