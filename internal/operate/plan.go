@@ -22,6 +22,7 @@ type Step struct {
 	Why      string          `json:"why,omitempty"`    // where it is not what was asked for
 	row      lease.Lease     // as it is; the one to create if there is none
 	finished bool            // the row is ended, or there is none
+	open     bool            // records are still put into the shard
 }
 
 // Creates reports whether the row does not exist yet.
@@ -29,8 +30,8 @@ func (s Step) Creates() bool { return s.From.IsZero() }
 
 // Skips reports whether the step passes over records that are not checkpointed.
 func (s Step) Skips() bool {
-	return s.To == stream.Latest && s.From != stream.Latest || s.From.IsNumber() && s.To.Compare(s.From) > 0 ||
-		s.To == stream.ShardEnd && s.From != stream.ShardEnd
+	begun := s.From.IsNumber() || s.From == stream.TrimHorizon
+	return s.To == stream.Latest && s.From != stream.Latest || s.To.Compare(s.From) > 0 && begun && (s.To.IsNumber() || s.To == stream.ShardEnd)
 }
 
 // Plan is what is to be written, in this order, and what is left as it is.
@@ -79,7 +80,7 @@ func PlanRewind(in Rewind) (Plan, error) {
 		}
 	}
 	var p Plan
-	again := map[stream.ShardID]stream.ShardID{} // shards whose children must begin anew, with themselves
+	again := map[stream.ShardID]bool{} // shards whose children must begin anew
 	for _, id := range f.order {
 		var step *Step
 		if slices.Contains(chosen, id) {
@@ -89,12 +90,11 @@ func PlanRewind(in Rewind) (Plan, error) {
 			}
 		}
 		if parent, forced := f.reopened(id, again); forced {
-			forcedStep, err := f.follow(id, parent, again)
-			if err != nil {
+			if step, err = f.follow(id, parent, step != nil); err != nil {
 				return Plan{}, err
 			}
-			if forcedStep != nil {
-				step = forcedStep
+			again[id] = true
+			if step != nil {
 				p.Left = slices.DeleteFunc(p.Left, func(l Left) bool { return l.Key == step.Key })
 			}
 		}
@@ -102,7 +102,7 @@ func PlanRewind(in Rewind) (Plan, error) {
 			continue
 		}
 		if step.To != stream.Latest && step.To != stream.ShardEnd && (step.finished || step.To.Compare(step.From) < 0) {
-			again[id] = id
+			again[id] = true
 		}
 		p.Steps = append(p.Steps, *step)
 	}
@@ -183,7 +183,7 @@ func (f *family) step(id stream.ShardID, to stream.Position, why string) *Step {
 	row, exists := f.rows[id]
 	if !exists {
 		row = lineage.NewLease(f.streamID, f.listed[id], to)
-		return &Step{Key: row.Key, Shard: id, To: to, Why: why, row: row, finished: true}
+		return &Step{Key: row.Key, Shard: id, To: to, Why: why, row: row, finished: true, open: !f.listed[id].Closed}
 	}
 	return &Step{Key: row.Key, Shard: id, From: row.Checkpoint, To: to, Worker: row.Worker(), Why: why, row: row, finished: row.Ended()}
 }
@@ -211,31 +211,29 @@ func (f *family) choose(id stream.ShardID, places map[stream.ShardID]Place) (*St
 }
 
 // reopened returns a parent of the shard that is read again, if there is one.
-func (f *family) reopened(id stream.ShardID, again map[stream.ShardID]stream.ShardID) (parent stream.ShardID, yes bool) {
+func (f *family) reopened(id stream.ShardID, again map[stream.ShardID]bool) (parent stream.ShardID, yes bool) {
 	for _, p := range f.parents[id] {
-		if _, is := again[p]; is {
+		if again[p] {
 			return p, true
 		}
 	}
 	return "", false
 }
 
-// follow returns the step that makes a shard begin anew after a parent that is read again; nil if it has not begun. From
-// here on its own descendants follow, too.
-func (f *family) follow(id, parent stream.ShardID, again map[stream.ShardID]stream.ShardID) (*Step, error) {
+// follow returns the step that makes a shard begin anew after a parent that is read again; nil if it has not begun and will
+// wait by itself. chosen says that a row is wanted in any case.
+func (f *family) follow(id, parent stream.ShardID, chosen bool) (*Step, error) {
 	row, exists := f.rows[id]
-	if _, listed := f.listed[id]; !exists && !listed {
+	waits := slices.ContainsFunc(f.parents[id], func(p stream.ShardID) bool { // that parent's end makes the row, or lets it begin
+		parentRow, exists := f.rows[p]
+		return exists && !parentRow.Ended()
+	})
+	switch {
+	case !exists && waits && !chosen, exists && waits && row.Checkpoint == stream.TrimHorizon:
 		return nil, nil
-	}
-	if exists && !slices.Contains(row.Parents, parent) {
+	case exists && !slices.Contains(row.Parents, parent):
 		return nil, fmt.Errorf("the lease of %s does not name its parent %s (it names %q), so it would not wait for it: rewinding %s would reorder records",
 			id, parent, row.Parents, parent)
-	}
-	again[id] = id
-	parentRow, parentExists := f.rows[parent]
-	waiting := parentExists && !parentRow.Ended() && exists && row.Checkpoint == stream.TrimHorizon
-	if waiting {
-		return nil, nil
 	}
 	return f.step(id, stream.TrimHorizon, "begins anew after its parent "+string(parent)), nil
 }
@@ -263,6 +261,8 @@ func PlanSet(in Rewind, set map[string]stream.Position) (Plan, error) {
 		switch {
 		case !exists:
 			return Plan{}, fmt.Errorf("there is no lease of shard %s", id)
+		case to == stream.ShardEnd && f.isOpen(id):
+			return Plan{}, fmt.Errorf("shard %s is open: set to %s, what is put into it would never be read", id, to)
 		case to == stream.ShardEnd && !f.childrenHaveRows(id):
 			return Plan{}, fmt.Errorf("shard %s has children without a lease, which nobody would read if it were set to %s", id, to)
 		case row.Checkpoint == to && row.Pending.IsZero():
@@ -277,6 +277,11 @@ func PlanSet(in Rewind, set map[string]stream.Position) (Plan, error) {
 		}
 	}
 	return p, nil
+}
+
+func (f *family) isOpen(id stream.ShardID) bool {
+	s, listed := f.listed[id]
+	return listed && !s.Closed
 }
 
 func (f *family) childrenHaveRows(id stream.ShardID) bool {
@@ -295,7 +300,10 @@ func Undo(steps []Step) []string {
 	var set []string
 	for _, s := range slices.Backward(steps) {
 		from := s.From
-		if s.Creates() {
+		switch {
+		case s.Creates() && s.open:
+			continue
+		case s.Creates():
 			from = stream.ShardEnd
 		}
 		set = append(set, s.Key+"="+from.String())
