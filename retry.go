@@ -12,12 +12,13 @@ import (
 const (
 	retryFirst    = 100 * time.Millisecond
 	retryLongest  = 5 * time.Second
-	retryAttempts = 12 // half a minute in all, if each wait is as long as it may be
+	retryAttempts = 12 // 31 s in all, if each wait is as long as it may be
 )
 
 // RetryCheckpoint calls checkpoint again while it fails with [stream.ErrThrottled] or [stream.ErrUnavailable], and returns
-// its last result. Any other error, the end of ctx, or the twelfth failure ends it. Between calls it waits for a random part
-// of 100 ms, then of twice as much each time, up to 5 s: about a quarter of a minute in all. It works with both interfaces:
+// its last result. Any other error, the end of ctx, or the twelfth failure ends it. The waits between calls are random,
+// from a half to the whole of 100 ms, then of twice as much each time, up to 5 s: 16 to 31 s in all. It works with both
+// interfaces:
 //
 //	err := kcl.RetryCheckpoint(ctx, func() error { return cp.Checkpoint(ctx, stream.Position{}) })
 //	err := kcl.RetryCheckpoint(context.Background(), func() error { return checkpointer.Checkpoint(nil) })

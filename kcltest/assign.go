@@ -13,7 +13,7 @@ import (
 // processor may checkpoint from any.
 type Driver struct {
 	processor stream.Processor
-	ctx       context.Context
+	ctx       context.Context // the processor's, the same in all calls
 	cancel    context.CancelCauseFunc
 
 	mu        sync.Mutex
