@@ -31,7 +31,8 @@
 //     goroutine; the parent sees one at a time.
 //   - A refused checkpoint is a [*CheckpointError] with the name the daemon gave, and is one of package stream's errors for
 //     [errors.Is]. [RetryCheckpoint] tries again what is worth it. At the end of a shard Run and Serve do that
-//     without asking, because a shard whose end is not checkpointed never ends: its status is withheld and the program fails instead.
+//     without asking, because a shard whose end is not checkpointed never ends: its status is withheld and the program
+//     fails instead.
 //   - A lost lease is an outcome. Returning [stream.ErrLeaseLost], as a checkpoint gave it, ends the work on the shard
 //     quietly: the daemon gets its answer, and batches that it may still send are not delivered.
 //   - Stopping is bounded. When the daemon goes away, the program returns at once between calls, and at most 10 s later in
