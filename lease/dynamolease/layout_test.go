@@ -167,6 +167,20 @@ func TestLayoutMoves(t *testing.T) {
 	}
 }
 
+// The lock is looked for where it is now, not where it was at the start.
+func TestReadLockAfterMove(t *testing.T) {
+	srv, client := legacy(t, "PENDING")
+	s := storeOn(t, srv, dynamolease.Config{})
+	if err := s.Setup(t.Context(), "A"); err != nil {
+		t.Fatal(err)
+	}
+	move(t, client, "COMPLETE")
+	put(t, client, "app", `{"leaseKey":{"S":"Leader"},"entityType":{"S":"LEADER"},"ownerName":{"S":"J"},"leaseDuration":{"S":"1"},"recordVersionNumber":{"S":"v"}}`)
+	if lock, err := s.ReadLock(t.Context()); err != nil || lock == nil || lock.Owner != "J" {
+		t.Errorf("ReadLock = %v, %v; want that of J", lock, err)
+	}
+}
+
 // A worker that started before the move, without SingleTable, reports in the lease table once the move is complete.
 func TestReportAfterMove(t *testing.T) {
 	srv, client := legacy(t, "INIT")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -259,6 +260,24 @@ func TestReadsRetried(t *testing.T) {
 			t.Errorf("Snapshot = %+v, %v", snap, err)
 		}
 	})
+}
+
+// A worker may own more leases than one page of the index holds.
+func TestOwnedPages(t *testing.T) {
+	s := onFake(t, &fake{answer: func(op string, body []byte) (int, string) {
+		switch {
+		case op == "DescribeTable":
+			return http.StatusOK, `{"Table":{"GlobalSecondaryIndexes":[{"IndexName":"LeaseOwnerToLeaseKeyIndex","IndexStatus":"ACTIVE"}]}}`
+		case op != "Query":
+			return refusal("InternalServerError", "unexpected "+op)
+		case bytes.Contains(body, []byte(`"ExclusiveStartKey":{"leaseKey":{"S":"s1"}`)):
+			return http.StatusOK, `{"Items":[{"leaseKey":{"S":"s2"}}]}`
+		}
+		return http.StatusOK, `{"Items":[{"leaseKey":{"S":"s1"}}],"LastEvaluatedKey":{"leaseKey":{"S":"s1"}}}`
+	}})
+	if keys, err := s.Owned(t.Context(), "A"); err != nil || !slices.Equal(keys, []string{"s1", "s2"}) {
+		t.Errorf("Owned = %v, %v; want s1 and s2", keys, err)
+	}
 }
 
 // One scan that fails ends the snapshot with its error, not with the cancellation of the others.

@@ -343,8 +343,8 @@ func (s suite) ownedIs(t *testing.T, worker string, want ...string) {
 
 // More rows than one page or segment holds.
 func testSnapshotOfMany(t *testing.T, s suite) {
-	const rows = 600
-	pad := make([]byte, 2<<10) // in all over 1 MB, DynamoDB's page
+	const rows = 160
+	pad := make([]byte, 8<<10) // in all over 1 MB, DynamoDB's page
 	want := map[string]bool{}
 	for i := range rows {
 		id := fmt.Sprintf("shardId-%012d", i)
