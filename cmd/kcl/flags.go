@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -98,28 +99,30 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-const usageTemplate = `Usage:
-  {{if .HasAvailableSubCommands}}{{.CommandPath}} <command> [flags]{{else}}{{.UseLine}}{{end}}
-{{- if .HasExample}}
-
-Examples:
-{{.Example}}{{end}}
-{{- if .HasAvailableSubCommands}}
-
-Commands:
-{{- range .Commands}}{{if .IsAvailableCommand}}
-  {{rpad .Name 9}} {{.Short}}{{end}}{{end}}
-
-kcl <command> -help explains a command.{{end}}
-{{- if .HasAvailableLocalFlags}}
-
-Flags:
-{{oneDash .LocalFlags.FlagUsages}}{{end}}
-`
-
-const helpTemplate = `{{with (or .Long .Short)}}{{. | trimTrailingWhitespaces}}
-
-{{end}}{{.UsageString}}`
+// printHelp explains a command: what cobra's own template does, with flags as our documents write them. Cobra's templates
+// have functions of their own only in a variable of the whole process.
+func printHelp(cmd *cobra.Command, _ []string) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n\nUsage:\n", firstOf(cmd.Long, cmd.Short))
+	if cmd.HasAvailableSubCommands() {
+		fmt.Fprintf(&b, "  %s <command> [flags]\n\nCommands:\n", cmd.CommandPath())
+		for _, c := range cmd.Commands() {
+			if c.IsAvailableCommand() {
+				fmt.Fprintf(&b, "  %-9s %s\n", c.Name(), c.Short)
+			}
+		}
+		fmt.Fprintf(&b, "\n%s <command> -help explains a command.\n", cmd.CommandPath())
+	} else {
+		fmt.Fprintf(&b, "  %s\n", cmd.UseLine())
+	}
+	if cmd.Example != "" {
+		fmt.Fprintf(&b, "\nExamples:\n%s\n", cmd.Example)
+	}
+	if cmd.HasAvailableLocalFlags() {
+		fmt.Fprintf(&b, "\nFlags:\n%s\n", oneDash(cmd.LocalFlags().FlagUsages()))
+	}
+	fmt.Fprint(cmd.OutOrStdout(), b.String())
+}
 
 // oneDash shows long flags with one dash, as our documents write them.
 func oneDash(usages string) string {

@@ -103,10 +103,8 @@ func (a *app) root() *cobra.Command {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(flagError)
-	root.SetUsageTemplate(usageTemplate)
-	root.SetHelpTemplate(helpTemplate)
-	cobra.AddTemplateFunc("oneDash", oneDash)
-	root.AddCommand(a.localCommand(), a.putCommand(), a.versionCommand())
+	root.SetHelpFunc(printHelp)
+	root.AddCommand(a.demoCommand(), a.localCommand(), a.putCommand(), a.tailCommand(), a.versionCommand())
 	root.SetHelpCommand(&cobra.Command{Use: "help [command]", Short: "Explain a command", RunE: func(cmd *cobra.Command, args []string) error {
 		about, rest, err := root.Find(args)
 		if err != nil || len(rest) > 0 {

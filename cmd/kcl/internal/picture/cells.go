@@ -42,8 +42,8 @@ func (c rgb) dim(f float64) rgb {
 
 // shardColors are told apart easily, side by side and by most colour-blind people (after Okabe and Ito).
 var shardColors = [...]rgb{
-	{86, 180, 233, true}, {230, 159, 0, true}, {0, 190, 140, true}, {240, 228, 66, true}, {213, 94, 0, true},
-	{204, 121, 167, true}, {70, 120, 220, true}, {150, 220, 90, true}, {240, 130, 130, true}, {150, 130, 230, true},
+	{86, 180, 233, true}, {230, 159, 0, true}, {0, 190, 140, true}, {240, 228, 66, true}, {204, 121, 167, true},
+	{70, 120, 220, true}, {213, 94, 0, true}, {150, 220, 90, true}, {240, 130, 130, true}, {150, 130, 230, true},
 }
 
 func shardColor(index int) rgb { return shardColors[index%len(shardColors)] }
@@ -170,3 +170,13 @@ func (c rgb) nearest256() int {
 }
 
 func square(n int) int { return n * n }
+
+// Good is a word that tells that all went well, in its colour.
+func Good(c Colors, word string) string {
+	return line{{text: word, fg: green, bold: true}}.render(c, len(word))
+}
+
+// Bad is a word that tells that something did not.
+func Bad(c Colors, word string) string {
+	return line{{text: word, fg: red, bold: true}}.render(c, len(word))
+}

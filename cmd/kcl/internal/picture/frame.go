@@ -41,7 +41,7 @@ type State string
 
 // The states of a shard.
 const (
-	Waiting State = "waiting" // nobody reads it yet
+	Free    State = "free" // nobody reads it
 	Reading State = "reading"
 	Failing State = "failing"
 	Done    State = "done" // read to its end

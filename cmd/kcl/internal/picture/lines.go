@@ -50,7 +50,7 @@ func (f Frame) head(width int) line {
 }
 
 const (
-	gutter = 7  // left of the river
+	gutter = 8  // left of the river
 	legend = 28 // right of it
 )
 
@@ -60,7 +60,7 @@ func (f Frame) river(colors Colors, width, rows int) []line {
 	labels := f.labels(rows)
 	lines := make([]line, rows)
 	for row := range rows {
-		l := line{tint(faint, "%*s ", gutter-1, scale(row, rows))}
+		l := line{tint(faint, " %*s ", gutter-2, scale(row, rows))}
 		for x := range columns {
 			l = l.join(f.cell(colors, x, columns, row, rows))
 		}
@@ -133,7 +133,7 @@ func (c Column) at(n, slices int) (Band, bool) {
 func (f Frame) labels(rows int) map[int]line {
 	labels := map[int]line{}
 	for i, s := range f.Shards {
-		if s.State == Done || s.State == Waiting {
+		if s.State == Done || s.State == Free {
 			continue
 		}
 		middle := (fraction(s.HashKeys.First) + fraction(s.HashKeys.Last)) / 2
@@ -168,7 +168,7 @@ func (f Frame) table() []line {
 		switch s.State {
 		case Done:
 			state.fg, mark = faint, "✓"
-		case Waiting:
+		case Free:
 			state.fg, mark = faint, "○"
 		case Failing:
 			state.fg, mark = red, "!"

@@ -41,7 +41,7 @@ func example() picture.Frame {
 			{ID: "shardId-000000000002", HashKeys: part(2, 4), State: picture.Reading, Owner: "worker-1", Put: 1001, Delivered: 1001, Duplicates: 7, Behind: 320 * time.Millisecond, BehindKnown: true, Rates: rates},
 			{ID: "shardId-000000000003", HashKeys: part(3, 4), State: picture.Failing, Owner: "worker-1", Put: 1002, Delivered: 900, Behind: 3 * time.Second, BehindKnown: true, Rates: rates},
 			{ID: "shardId-000000000004", HashKeys: part(2, 8), Parents: []stream.ShardID{"shardId-000000000001"}, State: picture.Reading, Owner: "worker-1", Put: 250, Delivered: 250, Rates: rates[4:]},
-			{ID: "shardId-000000000005", HashKeys: part(3, 8), Parents: []stream.ShardID{"shardId-000000000001"}, State: picture.Waiting, Put: 12000},
+			{ID: "shardId-000000000005", HashKeys: part(3, 8), Parents: []stream.ShardID{"shardId-000000000001"}, State: picture.Free, Put: 12000},
 		},
 		Events: []picture.Event{
 			{At: 5 * time.Second, What: "split #1 into #4 and #5"},
