@@ -334,6 +334,24 @@ func TestYoungTable(t *testing.T) {
 	})
 }
 
+// Another worker marks the table, and its leader creates leases, between our look for the mark and our look for leases.
+func TestMarkedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := server(local.Config{})
+		client := dynamodb.NewFromConfig(srv.AWSConfig())
+		createTable(t, client, "app", "leaseKey")
+		srv.Intercept(local.Rule{Operation: "Scan", Effect: local.Effect{Delay: time.Second}})
+		go func() {
+			time.Sleep(time.Second / 2)
+			put(t, client, "app", version("CLIENT_VERSION_3X"))
+			put(t, client, "app", oldLease)
+		}()
+		if err := storeOn(t, srv, dynamolease.Config{}).Setup(t.Context(), "A"); err != nil {
+			t.Errorf("Setup: %v", err)
+		}
+	})
+}
+
 func TestSetupRefuses(t *testing.T) {
 	srv := server(local.Config{})
 	createTable(t, dynamodb.NewFromConfig(srv.AWSConfig()), "app", "id")
