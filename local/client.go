@@ -174,7 +174,7 @@ func (w *directWriter) serve(h http.Handler, r *http.Request) {
 		}
 	}()
 	h.ServeHTTP(w, r)
-	w.finish(nil)
+	w.finish(r.Context().Err()) // what was cut short must not look complete
 }
 
 func (w *directWriter) finish(err error) {

@@ -101,7 +101,9 @@ func TestReshardInOneInstant(t *testing.T) {
 	inBubble(t, local.Config{}, func(t *testing.T, s *local.Server, c *kinesis.Client) {
 		put(t, s, "a", 1)
 		split(t, c, "orders", first, half)
-		split(t, c, "orders", "shardId-000000000001", "1000")
+		for low, key := 1, 1000; low < 40; low, key = low+2, key-20 { // the nibble of a shard's number falls from 15 to 16
+			split(t, c, "orders", fmt.Sprintf("shardId-%012d", low), fmt.Sprint(key))
+		}
 		if got := numbers(listed(t, c, &types.ShardFilter{Type: types.ShardFilterTypeAtTrimHorizon})); got != "" {
 			t.Errorf("at the horizon: %q, want shard 0 alone", got)
 		}
@@ -193,6 +195,7 @@ func TestReshardErrors(t *testing.T) {
 		"ResourceNotFoundException: split of an unknown shard": trySplit(t, c, "shardId-000000000099", "5"),
 		"InvalidArgumentException: merge of strangers":         tryMerge(t, c, "shardId-000000000001", "shardId-000000000003"),
 		"InvalidArgumentException: merge around the end":       tryMerge(t, c, "shardId-000000000003", "shardId-000000000004"),
+		"InvalidArgumentException: merge around the start":     tryMerge(t, c, "shardId-000000000004", "shardId-000000000003"),
 		"InvalidArgumentException: merge with itself":          tryMerge(t, c, "shardId-000000000003", "shardId-000000000003"),
 		"InvalidArgumentException: merge of a closed shard":    tryMerge(t, c, first, "shardId-000000000001"),
 	} {

@@ -34,7 +34,7 @@ type Engine struct {
 
 	mu        sync.RWMutex
 	streams   map[string]*stream
-	lastBirth map[string]int64 // by name, so that a stream created again issues other sequence numbers
+	lastBirth int64 // of a stream, so that no two issue the same sequence numbers
 }
 
 // Answer is the result of a call: a body, or a stream of events.
@@ -59,7 +59,7 @@ type operation func(e *Engine, c call) (Answer, error)
 
 // New returns an Engine without streams.
 func New(o Options) *Engine {
-	return &Engine{o: o, operations: operations(), streams: map[string]*stream{}, lastBirth: map[string]int64{}}
+	return &Engine{o: o, operations: operations(), streams: map[string]*stream{}}
 }
 
 // Handle runs one operation; name is the part of X-Amz-Target behind the dot. The body may be used again when Handle

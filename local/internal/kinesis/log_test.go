@@ -73,16 +73,14 @@ func TestTrimLeavesReadersAlone(t *testing.T) {
 	}
 	held, _ := l.from(10)
 	before := string(bytes.Join(jsonOf(held, nil), nil))
-	for _, horizon := range []int64{20, 60, 99, 200} {
+	for _, horizon := range []int64{20, 95, 99, 200} { // the second forgets more than it keeps
 		l.trim(horizon)
-		for range 50 {
-			add(l, []byte{255}, "new", 300)
-		}
+		add(l, []byte{255}, "new", 300)
 		if after := string(bytes.Join(jsonOf(held, nil), nil)); after != before {
 			t.Fatalf("a page changed when the log was trimmed to %d", horizon)
 		}
 	}
-	if entries, from := l.from(1); from != 101 || len(entries) != 200 {
+	if entries, from := l.from(1); from != 101 || len(entries) != 4 {
 		t.Errorf("after trimming: %d entries from %d", len(entries), from)
 	}
 }

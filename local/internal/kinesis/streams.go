@@ -80,8 +80,8 @@ func (e *Engine) Create(name string, shards int, mode string, maxRecordKiB int, 
 	if old := e.streams[name]; old != nil && old.state(now) != "" {
 		return awserr.New("ResourceInUseException", "Stream %s under account %s already exists.", name, e.o.AccountID)
 	}
-	birth := max(now.Unix(), e.lastBirth[name]+1)
-	e.lastBirth[name] = birth
+	birth := max(now.Unix(), e.lastBirth+1)
+	e.lastBirth = birth
 	s := &stream{
 		name: name, arn: e.arn(name), created: now, birth: birth, gone: make(chan struct{}),
 		activeAt: now.Add(e.o.CreateDelay), retention: defaultRetention, mode: mode, maxRecord: maxRecordKiB,
