@@ -29,7 +29,21 @@ func TestMain(m *testing.M) {
 	os.Setenv("AWS_CONFIG_FILE", os.DevNull)
 	os.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
 	os.Setenv("AWS_EC2_METADATA_DISABLED", "true")
-	os.Exit(m.Run())
+	os.Exit(runTests(m))
+}
+
+// scratch is where programs are built; it is removed at the end.
+var scratch string
+
+func runTests(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "kcl-test-*")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	scratch = dir
+	return m.Run()
 }
 
 // result is what one call of kcl did.

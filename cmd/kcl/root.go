@@ -93,6 +93,7 @@ func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:               "kcl",
 		Short:             "Read Amazon Kinesis streams with many workers",
+		Version:           ownVersion().String(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		Args:              noArguments,
@@ -104,6 +105,7 @@ func (a *app) root() *cobra.Command {
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(printHelp)
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(a.demoCommand(), a.localCommand(), a.putCommand(), a.tailCommand(), a.versionCommand())
 	root.SetHelpCommand(&cobra.Command{Use: "help [command]", Short: "Explain a command", RunE: func(cmd *cobra.Command, args []string) error {
 		about, rest, err := root.Find(args)
