@@ -93,7 +93,6 @@ func PlanRewind(in Rewind) (Plan, error) {
 			if step, err = f.follow(id, parent, step != nil); err != nil {
 				return Plan{}, err
 			}
-			again[id] = true
 			if step != nil {
 				p.Left = slices.DeleteFunc(p.Left, func(l Left) bool { return l.Key == step.Key })
 			}
