@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"sync"
 	"testing"
 
@@ -119,5 +120,33 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	if len(seen) != writers*batches*perBatch {
 		t.Errorf("%d records, want %d", len(seen), writers*batches*perBatch)
+	}
+}
+
+// TestProtocols makes sure that the tests over HTTP/2 are what they say, and that a lost reply is one on a socket too.
+func TestProtocols(t *testing.T) {
+	want := map[string]int{"direct": 2, "h1": 1, "h2c": 2, "tls": 2}
+	for name, cfg := range transports(t) {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, *cfg.BaseEndpoint, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := cfg.HTTPClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.ProtoMajor != want[name] || resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s %s", name, resp.Proto, resp.Status)
+		}
+		if err := resp.Body.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	s := local.Start(t, local.Config{Logger: quiet()})
+	c := client(s.AWSConfig())
+	created(t, c, "orders", 1)
+	s.Intercept(local.Rule{Operation: "PutRecord", Effect: local.Effect{LoseReply: true}})
+	if err := putOne(t.Context(), c); err == nil || count(t, s.Server) != 1 {
+		t.Errorf("a lost reply on a socket: %v, %d records", err, count(t, s.Server))
 	}
 }

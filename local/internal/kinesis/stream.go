@@ -2,6 +2,7 @@ package kinesis
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -31,6 +32,7 @@ type stream struct {
 	updatedAt    time.Time // UPDATING until then
 	deletedAt    time.Time // zero unless it is being deleted
 	shards       []*shard  // by number, without the expired
+	firstClose   int64     // milliseconds: when the first of shards closed; math.MaxInt64 if none has
 	open         []*shard  // by hash key
 	nextShard    uint32
 	retention    time.Duration
@@ -73,17 +75,24 @@ func (s *stream) horizonLocked() int64 { return time.Now().Add(-s.retention).Uni
 // expire forgets shards that closed before the horizon: nothing of theirs can be read any more.
 func (s *stream) expire() {
 	s.mu.RLock()
-	closed := len(s.shards) > len(s.open)
+	due := s.firstClose < s.horizonLocked()
 	s.mu.RUnlock()
-	if !closed {
+	if !due {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	horizon := s.horizonLocked()
-	s.shards = slices.DeleteFunc(s.shards, func(sh *shard) bool {
+	s.firstClose = math.MaxInt64
+	s.shards = slices.DeleteFunc(slices.Clone(s.shards), func(sh *shard) bool {
 		at, _ := sh.closing()
-		return at != 0 && at < horizon
+		if at == 0 {
+			return false
+		}
+		if at >= horizon {
+			s.firstClose = min(s.firstClose, at)
+		}
+		return at < horizon
 	})
 }
 
@@ -141,6 +150,7 @@ func (s *stream) splitLocked(sh *shard, key hashKey) {
 	low := s.addShardLocked(birth, at, sh.from, key.previous(), sh)
 	high := s.addShardLocked(birth, at, key, sh.to, sh)
 	sh.close(at, low, high)
+	s.firstClose = min(s.firstClose, at)
 	i := slices.Index(s.open, sh)
 	s.open = slices.Replace(slices.Clone(s.open), i, i+1, low, high)
 }
@@ -155,6 +165,7 @@ func (s *stream) mergeLocked(parent, adjacent *shard) {
 	child := s.addShardLocked(birth, at, low.from, high.to, parent, adjacent)
 	parent.close(at, child)
 	adjacent.close(at, child)
+	s.firstClose = min(s.firstClose, at)
 	i := slices.Index(s.open, low)
 	s.open = slices.Replace(slices.Clone(s.open), i, i+2, child)
 }

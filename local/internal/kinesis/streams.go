@@ -3,6 +3,7 @@ package kinesis
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -85,7 +86,7 @@ func (e *Engine) Create(name string, shards int, mode string, maxRecordKiB int, 
 	s := &stream{
 		name: name, arn: e.arn(name), created: now, birth: birth, gone: make(chan struct{}),
 		activeAt: now.Add(e.o.CreateDelay), retention: defaultRetention, mode: mode, maxRecord: maxRecordKiB,
-		tags: maps.Clone(tags), consumers: map[string]*consumer{},
+		tags: maps.Clone(tags), consumers: map[string]*consumer{}, firstClose: math.MaxInt64,
 	}
 	if s.tags == nil {
 		s.tags = map[string]string{}
@@ -244,7 +245,7 @@ func after(shards []*shard, id string) []*shard {
 func pageOf[T any](items []T, limit *int, normal int) ([]T, bool) {
 	n := normal
 	if limit != nil {
-		n = min(*limit, max(normal, *limit))
+		n = *limit
 	}
 	if len(items) <= n {
 		return items, false
