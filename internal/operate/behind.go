@@ -130,9 +130,9 @@ func (v View) WithBehind(behind map[string]Behind, atMost time.Duration) View {
 		l.Behind = &b
 		switch {
 		case b.Lost:
-			v.Problems = append(v.Problems, Problem{Stream: l.Stream, Shard: l.Shard, What: b.Why})
+			v.Problems = append(v.Problems, Problem{Stream: l.Stream, Shard: l.Shard, What: b.Why, kind: "lost"})
 		case atMost > 0 && time.Duration(b.Age) > atMost:
-			v.Problems = append(v.Problems, Problem{Stream: l.Stream, Shard: l.Shard,
+			v.Problems = append(v.Problems, Problem{Stream: l.Stream, Shard: l.Shard, kind: "behind",
 				What: "the oldest record that is not checkpointed is " + rough(time.Duration(b.Age)).String() + " old, over " + atMost.String()})
 		}
 	}

@@ -185,12 +185,13 @@ func TestParseTarget(t *testing.T) {
 		{in: "2026-01-31T09:30:00+01:00", want: "2026-01-31T09:30:00+01:00"},
 		{in: "2026-01-31T08:30:00.25Z", want: "2026-01-31T08:30:00.25Z"},
 		{in: "49590338271490256608559692538361571095921575989136588898", want: "49590338271490256608559692538361571095921575989136588898"},
+		{in: "90m", want: "2026-01-31T10:30:00Z"},
 		{in: "4959/12", want: "4959/12"},
 		{in: "2026-02-01T00:00:00Z", err: "2026-02-01T00:00:00Z lies in the future"},
-		{in: "yesterday", err: `"yesterday": want oldest, latest, a time such as 2026-01-31T08:30:00Z, or a checkpoint's sequence number`},
-		{in: "SHARD_END", err: `"SHARD_END": want oldest, latest, a time such as 2026-01-31T08:30:00Z, or a checkpoint's sequence number`},
-		{in: "12/-1", err: `"12/-1": want oldest, latest, a time such as 2026-01-31T08:30:00Z, or a checkpoint's sequence number`},
-		{in: "", err: `"": want oldest, latest, a time such as 2026-01-31T08:30:00Z, or a checkpoint's sequence number`},
+		{in: "yesterday", err: `"yesterday": want oldest, latest, a time such as 2026-01-31T08:30:00Z, how long ago, such as 15m, or a checkpoint's sequence number`},
+		{in: "SHARD_END", err: `"SHARD_END": want oldest, latest, a time such as 2026-01-31T08:30:00Z, how long ago, such as 15m, or a checkpoint's sequence number`},
+		{in: "12/-1", err: `"12/-1": want oldest, latest, a time such as 2026-01-31T08:30:00Z, how long ago, such as 15m, or a checkpoint's sequence number`},
+		{in: "", err: `"": want oldest, latest, a time such as 2026-01-31T08:30:00Z, how long ago, such as 15m, or a checkpoint's sequence number`},
 	}
 	for _, tt := range tests {
 		got, err := operate.ParseTarget(tt.in, now)

@@ -19,6 +19,8 @@ type Problem struct {
 	What   string         `json:"what"`
 	// For is how long it was seen; 0 at one look, when it may be passing.
 	For Span `json:"forSeconds"`
+
+	kind string // what stays the same while the words count seconds
 }
 
 // grace is how long what passes by itself, such as a lease between two owners, may last before it is a problem. Watching
@@ -56,19 +58,19 @@ func holesIn(leases []lease.Lease) []hole {
 func (w Watch) problems(v View, b Bounds) []Problem {
 	problems := []Problem{}
 	for _, l := range v.Leases {
-		if what, since := w.wrongWith(w.leases[l.Key], b); what != "" {
-			problems = append(problems, Problem{Stream: l.Stream, Shard: l.Shard, Worker: l.Worker, What: what, For: Span(since)})
+		if kind, what, since := w.wrongWith(w.leases[l.Key], b); what != "" {
+			problems = append(problems, Problem{Stream: l.Stream, Shard: l.Shard, Worker: l.Worker, What: what, For: Span(since), kind: kind})
 		}
 	}
 	slices.SortStableFunc(problems, func(x, y Problem) int { return cmp.Compare(x.Stream, y.Stream) })
 	for h, since := range w.holes {
 		if seen := w.stood(since); w.lasts(seen, grace) {
-			problems = append(problems, Problem{Stream: streamName(h.streamID), For: Span(seen),
+			problems = append(problems, Problem{Stream: streamName(h.streamID), For: Span(seen), kind: "hole " + h.keys.String(),
 				What: fmt.Sprintf("no lease covers the hash keys %s: what is put there is not read until the leader makes the missing leases", h.keys)})
 		}
 	}
 	for _, br := range v.Broken {
-		problems = append(problems, Problem{What: fmt.Sprintf("row %s cannot be read, and is left alone by all workers: %s", br.Key, br.Why)})
+		problems = append(problems, Problem{kind: "broken " + br.Key, What: fmt.Sprintf("row %s cannot be read, and is left alone by all workers: %s", br.Key, br.Why)})
 	}
 	problems = append(problems, w.wrongWithTable()...)
 	return append(problems, w.wrongWithLeader(v)...)
@@ -78,24 +80,24 @@ func (w Watch) problems(v View, b Bounds) []Problem {
 func (w Watch) lasts(seen, bound time.Duration) bool { return seen >= min(bound, w.Watched()) }
 
 // wrongWith returns what is wrong with one lease, and for how long that was seen.
-func (w Watch) wrongWith(s sight, b Bounds) (what string, seen time.Duration) {
+func (w Watch) wrongWith(s sight, b Bounds) (kind, what string, seen time.Duration) {
 	stood := w.stood(s.ownersAt)
 	switch {
 	case s.Ended():
-		return "", 0
+		return "", "", 0
 	case s.InHandoff() && s.CheckpointOwner == s.Owner:
-		return fmt.Sprintf("the row names %s as old and as next owner, which no worker accepts; release it", s.Owner), stood
+		return "illegal", fmt.Sprintf("the row names %s as old and as next owner, which no worker accepts; release it", s.Owner), stood
 	case s.Worker() == "":
 		if w.lasts(stood, grace) {
-			return "nobody owns the lease: the shard is not read", stood
+			return "unowned", "nobody owns the lease: the shard is not read", stood
 		}
 	case w.lifeOf(s, b) == Silent:
 		still := w.stood(s.counterAt)
-		return fmt.Sprintf("%s has not renewed the lease for %s: the shard may not be read", s.Worker(), rough(still)), still
+		return "silent", fmt.Sprintf("%s has not renewed the lease for %s: the shard may not be read", s.Worker(), rough(still)), still
 	case s.InHandoff() && stood >= b.HandoffTimeout+b.LeaseDuration:
-		return fmt.Sprintf("the handoff from %s to %s does not end; releasing the lease gives it to %s at once", s.CheckpointOwner, s.Owner, s.Owner), stood
+		return "stuck", fmt.Sprintf("the handoff from %s to %s does not end; releasing the lease gives it to %s at once", s.CheckpointOwner, s.Owner, s.Owner), stood
 	}
-	return "", 0
+	return "", "", 0
 }
 
 // wrongWithTable finds rows of both formats: no worker reads more than one of them.
@@ -111,24 +113,24 @@ func (w Watch) wrongWithTable() []Problem {
 	if single == 0 || multi == 0 {
 		return nil
 	}
-	return []Problem{{What: fmt.Sprintf("%d rows name their stream and %d do not: a table is of one format for ever, and workers of the one do not read the other's rows", multi, single)}}
+	return []Problem{{kind: "formats", What: fmt.Sprintf("%d rows name their stream and %d do not: a table is of one format for ever, and workers of the one do not read the other's rows", multi, single)}}
 }
 
 func (w Watch) wrongWithLeader(v View) []Problem {
 	if len(v.Leases) == 0 && len(v.Workers) == 0 {
-		return []Problem{{What: "there are no leases and no workers: the application has not been started, or this is another's table"}}
+		return []Problem{{kind: "empty", What: "there are no leases and no workers: the application has not been started, or this is another's table"}}
 	}
 	var problems []Problem
 	if len(v.Leases) == 0 {
-		problems = append(problems, Problem{What: "there are no leases yet", For: v.Watched})
+		problems = append(problems, Problem{kind: "none", What: "there are no leases yet", For: v.Watched})
 	}
 	switch {
 	case v.Leader == nil || v.Leader.Released:
 		if seen := w.stood(w.lock.ownerAt); w.lasts(seen, grace) {
-			problems = append(problems, Problem{What: "nobody leads: leases are not assigned", For: Span(seen)})
+			problems = append(problems, Problem{kind: "leaderless", What: "nobody leads: leases are not assigned", For: Span(seen)})
 		}
 	case v.Leader.Life == Silent:
-		problems = append(problems, Problem{Worker: v.Leader.Worker, For: v.Leader.Age,
+		problems = append(problems, Problem{Worker: v.Leader.Worker, For: v.Leader.Age, kind: "lock",
 			What: fmt.Sprintf("the leader's lock has not been renewed for %s, longer than it lasts, and nobody takes it: leases are not assigned", rough(time.Duration(v.Leader.Age)))})
 	}
 	return problems

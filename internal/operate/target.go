@@ -29,10 +29,10 @@ func (t Target) String() string {
 	return t.Position.String()
 }
 
-var errTarget = errors.New(`want oldest, latest, a time such as 2026-01-31T08:30:00Z, or a checkpoint's sequence number`)
+var errTarget = errors.New(`want oldest, latest, a time such as 2026-01-31T08:30:00Z, how long ago, such as 15m, or a checkpoint's sequence number`)
 
-// ParseTarget reads "oldest", "latest", a time in RFC 3339, or a sequence number, with "/" and the index inside an aggregate if
-// that matters. A time must not lie in the future, after now.
+// ParseTarget reads "oldest", "latest", a time in RFC 3339, how long before now, such as "15m", or a sequence number, with "/" and
+// the index inside an aggregate if that matters. A time must not lie in the future, after now.
 func ParseTarget(s string, now time.Time) (Target, error) {
 	switch strings.ToLower(s) {
 	case "oldest":
@@ -48,6 +48,9 @@ func ParseTarget(s string, now time.Time) (Target, error) {
 	}
 	if p, err := ParsePosition(s); err == nil && p.IsNumber() {
 		return Target{Position: p}, nil
+	}
+	if ago, err := time.ParseDuration(s); err == nil && ago > 0 {
+		return Target{At: now.Add(-ago)}, nil
 	}
 	return Target{}, fmt.Errorf("%q: %w", s, errTarget)
 }

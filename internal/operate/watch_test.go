@@ -250,3 +250,38 @@ func TestStuckHandoff(t *testing.T) {
 		}
 	})
 }
+
+func TestChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := table(t)
+		app := operate.App{Name: "app", Store: store}
+		var w operate.Watch
+		var prev operate.View
+		next := func() string {
+			w = tick(t, app, store, w)
+			v := w.View("app", operate.Bounds{}, time.Now())
+			lines := operate.Changes(prev, v)
+			prev = v
+			return strings.Join(lines, "\n")
+		}
+		steps := []struct {
+			do   func()
+			want string
+		}{
+			{func() {}, "shard-0: new, owned by a\nshard-1: new, owned by b\nleader: a, was nobody"},
+			{func() {}, ""},
+			{func() { _, err := store.Handoff(t.Context(), get(t, store, "shard-1"), "a"); must(t, err) }, "shard-1: on its way from b to a, was owned by b"},
+			{func() { assign(t, store, "shard-1", "a") }, "shard-1: owned by a, was on its way from b to a"},
+			{func() { release(t, store, "shard-1") }, "shard-1: nobody's, was owned by a"},
+			{func() {}, ""}, {func() {}, ""}, {func() {}, "problem: shard-1: nobody owns the lease: the shard is not read"},
+			{func() {}, ""},
+			{func() { assign(t, store, "shard-1", "b") }, "shard-1: owned by b, was nobody's\nno more: shard-1: nobody owns the lease: the shard is not read"},
+		}
+		for i, s := range steps {
+			s.do()
+			if got := next(); got != s.want {
+				t.Errorf("step %d: %q, want %q", i, got, s.want)
+			}
+		}
+	})
+}
