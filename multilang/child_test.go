@@ -4,17 +4,21 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/kinesis-go/kcl"
+	"github.com/kinesis-go/kcl/multilang"
 	"github.com/kinesis-go/kcl/stream"
 )
 
@@ -24,7 +28,11 @@ const childVar = "MULTILANG_TEST_CHILD"
 func TestMain(m *testing.M) {
 	name := os.Getenv(childVar)
 	if name == "" {
-		os.Exit(m.Run())
+		// Most of these tests wait for another process, or for time to pass.
+		if err := flag.Set("test.parallel", "16"); err != nil {
+			panic(err)
+		}
+		os.Exit(max(m.Run(), leftovers()))
 	}
 	play, ok := children[name]
 	if !ok {
@@ -33,6 +41,19 @@ func TestMain(m *testing.M) {
 	}
 	in := bufio.NewReaderSize(os.Stdin, 1<<20)
 	play(&script{in: in})
+}
+
+// leftovers reports goroutines of this package that outlived all tests, as an exit code.
+func leftovers() int {
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	for goroutine := range strings.SplitSeq(string(stacks), "\n\n") {
+		if strings.Contains(goroutine, "/multilang.(*") {
+			fmt.Fprintln(os.Stderr, "left behind:", goroutine)
+			return 1
+		}
+	}
+	return 0
 }
 
 // script is a child in a few words.
@@ -129,7 +150,17 @@ func grandchild(apart bool) {
 
 var children = map[string]func(*script){
 	"good":   (*script).serve,
+	"parent": parent,
+	"deaf":   func(s *script) { signal.Ignore(syscall.SIGTERM, syscall.SIGPIPE); s.answer(); hold() },
 	"holder": func(*script) { hold() },
+	"quiet": func(*script) {
+		err := kcl.Serve(signalContext(), os.Stdin, os.Stdout, stream.Func(func(ctx context.Context, _ *stream.Batch, cp stream.Checkpointer) error {
+			return cp.Checkpoint(ctx, stream.Position{})
+		}))
+		if err != nil {
+			os.Exit(1)
+		}
+	},
 	"served": func(*script) {
 		// The child side of this module, whole.
 		if err := kcl.Serve(signalContext(), os.Stdin, os.Stdout, stream.Func(served)); err != nil {
@@ -213,11 +244,14 @@ var children = map[string]func(*script){
 		s.answer()
 		waits := strings.Repeat(checkpointAll+"\n", 4000) // more than two pipes hold, with the batch
 		fmt.Print(waits)
-		m := s.hear()
+		var m message
 		n := 0
-		for ; n < 4000; n++ {
-			if s.hear().Action != "checkpoint" {
-				break
+		for n < 4000 || m.Action == "" {
+			next := s.hear()
+			if next.Action == "checkpoint" {
+				n++
+			} else {
+				m = next
 			}
 		}
 		fmt.Fprintln(os.Stderr, "answers", n)
@@ -378,4 +412,21 @@ func served(ctx context.Context, b *stream.Batch, cp stream.Checkpointer) error 
 		fmt.Fprintf(os.Stderr, "%s %s %s\n", r.Position, r.PartitionKey, r.Data)
 	}
 	return cp.Checkpoint(ctx, stream.Position{})
+}
+
+// parent starts a deaf child, lets the threads of this process come and go, and waits to be killed.
+func parent(*script) {
+	cmd := multilang.Command{Path: os.Args[0], Env: childEnv("deaf"), Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // not unlocked: the thread ends with the goroutine
+		_, err := cmd.NewProcessor(context.Background(), stream.Assignment{Shard: "shardId-000000000001"})
+		started <- err
+	}()
+	if err := <-started; err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Fprintln(os.Stderr, "ready")
+	hold()
 }

@@ -3,6 +3,7 @@ package multilang_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -227,7 +228,7 @@ func TestD21LineEnds(t *testing.T) {
 	r.ok(r.process())
 	r.ok(r.close(stream.LeaseLost))
 	r = &rig{T: t, Command: r.Command, stderr: r.stderr, log: newOutput(), ledger: r.ledger, ctx: r.ctx, cancel: r.cancel}
-	r.Env = append(os.Environ(), childVar+"=last line without end")
+	r.Env = childEnv("last line without end")
 	r.start()
 	r.ok(r.process())
 }
@@ -279,6 +280,7 @@ func TestD42Lookup(t *testing.T) {
 	}
 	t.Setenv("PATH", dir)
 	t.Setenv(childVar, "good")
+	t.Setenv("GORACE", "atexit_sleep_ms=0")
 	wd, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
@@ -288,7 +290,7 @@ func TestD42Lookup(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"prog", prog, relative, "./" + relative} {
-		p, err := multilang.Command{Path: path}.NewProcessor(t.Context(), assignment)
+		p, err := multilang.Command{Path: path, Logger: slog.New(slog.DiscardHandler)}.NewProcessor(t.Context(), assignment)
 		if err != nil {
 			t.Errorf("%s: %v", path, err)
 			continue

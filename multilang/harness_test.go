@@ -101,7 +101,7 @@ func newRig(t *testing.T, child string) *rig {
 	t.Cleanup(func() { r.cancel(nil) })
 	r.Command = multilang.Command{
 		Path:   os.Args[0],
-		Env:    append(os.Environ(), childVar+"="+child),
+		Env:    childEnv(child),
 		Logger: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Stderr: r.stderr,
 	}
@@ -197,4 +197,9 @@ next:
 		return
 	}
 	r.Errorf("no line with %q in\n%s", words, r.log)
+}
+
+// childEnv makes this binary the child of that name. The race detector must not hold up its exit by a second.
+func childEnv(child string) []string {
+	return append(os.Environ(), childVar+"="+child, "GORACE=atexit_sleep_ms=0")
 }

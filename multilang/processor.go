@@ -26,12 +26,12 @@ type processor struct {
 	ended  bool            // the end of the shard was checkpointed
 	endErr error           // why the last checkpoint of it failed
 
-	batch         []byte // the last processRecords; its memory is used again
 	answers, sent []byte // to checkpoints: those that wait, and those under way
 }
 
-// keepBytes bounds the buffer that a child keeps between batches: there may be a thousand children.
-const keepBytes = 1 << 20
+// buffers keeps the memory of messages from one batch to the next, of all children together: a thousand of them must not
+// keep a large buffer each. It is the one variable of this package; nothing can be seen in it.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // Process implements [stream.Processor]: it returns when the child has answered processRecords.
 func (p *processor) Process(ctx context.Context, b *stream.Batch, cp stream.Checkpointer) error {
@@ -42,11 +42,11 @@ func (p *processor) Process(ctx context.Context, b *stream.Batch, cp stream.Chec
 			p.last = b.Records[n-1].Position
 		}
 		dateRecords(b.Records)
-		message := wire.AppendProcessRecords(append(p.batch[:0], p.answers...), b)
-		p.batch, p.answers = nil, p.answers[:0]
-		err = p.exchange(ctx, wire.ProcessRecords, message, cp)
-		if err == nil && cap(message) <= keepBytes {
-			p.batch = message
+		message := buffers.Get().(*[]byte)
+		*message = wire.AppendProcessRecords(append((*message)[:0], p.answers...), b)
+		p.answers = p.answers[:0]
+		if err = p.exchange(ctx, wire.ProcessRecords, *message, cp); err == nil {
+			buffers.Put(message) // after a failure it may still be under way
 		}
 	}
 	if err != nil {
