@@ -1,8 +1,11 @@
 package worker
 
 import (
+	"os"
+
 	"github.com/kinesis-go/kcl/internal/assign"
 	"github.com/kinesis-go/kcl/internal/fleet"
+	"github.com/kinesis-go/kcl/internal/hostload"
 )
 
 // fleetConfig says how this worker stands for leader.
@@ -16,6 +19,7 @@ func (w *Worker) fleetConfig(streams []fleet.Stream) fleet.Config {
 			ByCount: b.ByCount, MaxLeases: b.MaxLeases, MaxThroughput: b.MaxThroughput,
 			Threshold: b.Threshold, Damping: b.Damping, NoOvershoot: b.NoOvershoot, NoHandoff: b.NoHandoff,
 		},
+		Load:     hostload.Detect(hostload.ThisHost(os.Getenv, os.DirFS("/"))),
 		Logger:   w.log,
 		Assigned: w.expect,
 		Leading: func(leads bool) {

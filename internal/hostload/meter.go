@@ -59,8 +59,7 @@ type Host struct {
 	OS     string              // runtime.GOOS
 	Getenv func(string) string // the environment
 	Root   fs.FS               // the file system, without the leading slash
-	Client *http.Client        // for the ECS and EC2 metadata services
-	IMDS   string              // base address of the EC2 metadata service
+	Client *http.Client        // for the ECS metadata service
 	Procs  int                 // GOMAXPROCS
 }
 
@@ -69,13 +68,11 @@ func ThisHost(getenv func(string) string, fsys fs.FS) Host {
 	return Host{
 		OS: runtime.GOOS, Getenv: getenv, Root: fsys, Procs: runtime.GOMAXPROCS(0),
 		Client: &http.Client{Timeout: 5 * time.Second},
-		IMDS:   "http://169.254.169.254", // EC2 user guide, "Use the Instance Metadata Service"
 	}
 }
 
-// Detect returns the meter for the host, or nil if nothing fits: not Linux, or none of the platforms that are known. It asks the
-// EC2 metadata service for at most a second, once.
-func Detect(ctx context.Context, h Host) *Meter {
+// Detect returns the meter for the host, or nil if nothing fits: not Linux, or none of the platforms that are known.
+func Detect(h Host) *Meter {
 	if h.OS != "linux" {
 		return nil
 	}
@@ -86,7 +83,7 @@ func Detect(ctx context.Context, h Host) *Meter {
 		return nil // the Java KCL measures only with version 4
 	case h.exists("var/run/secrets/kubernetes.io/serviceaccount/token"):
 		return h.cgroup()
-	case h.onEC2(ctx) && h.exists("proc/stat"):
+	case h.onEC2() && h.exists("proc/stat"):
 		return &Meter{kind: "proc", read: h.procStat}
 	}
 	return nil

@@ -1,7 +1,6 @@
 package hostload_test
 
 import (
-	"context"
 	"io/fs"
 	"math"
 	"net/http"
@@ -25,7 +24,7 @@ func files(pairs ...string) fstest.MapFS {
 
 func host(root fs.FS, env map[string]string) hostload.Host {
 	return hostload.Host{OS: "linux", Getenv: func(k string) string { return env[k] }, Root: root,
-		Client: http.DefaultClient, IMDS: "http://127.0.0.1:1", Procs: 8}
+		Client: http.DefaultClient, Procs: 8}
 }
 
 // TestFiles reads each source twice, two seconds apart, and compares the percentage.
@@ -57,7 +56,7 @@ func TestFiles(t *testing.T) {
 			root := &swap{test.before}
 			h := host(root, nil)
 			h.Procs = test.procs
-			m := hostload.Detect(t.Context(), h)
+			m := hostload.Detect(h)
 			if m == nil || m.Kind() != test.kind {
 				t.Fatalf("Detect = %v, want %s", m, test.kind)
 			}
@@ -91,7 +90,7 @@ func TestECSTakesTheShareOfTheTask(t *testing.T) {
 	}))
 	defer srv.Close()
 	h := host(files(), map[string]string{"ECS_CONTAINER_METADATA_URI_V4": srv.URL + "/v4"})
-	m := hostload.Detect(t.Context(), h)
+	m := hostload.Detect(h)
 	if m == nil || m.Kind() != "ecs" {
 		t.Fatalf("Detect = %v, want ecs", m)
 	}
@@ -107,29 +106,18 @@ func TestECSTakesTheShareOfTheTask(t *testing.T) {
 	}
 }
 
-func TestEC2IsAskedForItsIdentity(t *testing.T) {
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case r.Method == http.MethodPut && r.Header.Get("X-aws-ec2-metadata-token-ttl-seconds") == "600":
-			w.Write([]byte("token"))
-		case r.Header.Get("X-aws-ec2-metadata-token") == "token":
-			w.Write([]byte("{}"))
-		default:
-			w.WriteHeader(http.StatusUnauthorized)
+func TestEC2IsKnownByItsHypervisor(t *testing.T) {
+	for name, mark := range map[string]string{"sys/class/dmi/id/sys_vendor": "Amazon EC2\n", "sys/hypervisor/uuid": "EC2A1B2C\n"} {
+		root := &swap{files(name, mark, "proc/stat", "cpu  100 0 100 800 0 7 7 7\n")}
+		m := hostload.Detect(host(root, nil))
+		if m == nil || m.Kind() != "proc" {
+			t.Fatalf("%s: Detect = %v, want proc", name, m)
 		}
-	}))
-	defer srv.Close()
-	root := &swap{files("proc/stat", "cpu  100 0 100 800 0 7 7 7\n")}
-	h := host(root, nil)
-	h.IMDS = srv.URL
-	m := hostload.Detect(t.Context(), h)
-	if m == nil || m.Kind() != "proc" {
-		t.Fatalf("Detect = %v, want proc", m)
-	}
-	m.Sample(t.Context(), time.Now())
-	root.FS = files("proc/stat", "cpu  110 5 110 870 5 9 9 9\n")
-	if got, err := m.Sample(t.Context(), time.Now()); err != nil || math.Abs(got-30) > 0.001 {
-		t.Fatalf("Sample = %v, %v; want 30", got, err)
+		m.Sample(t.Context(), time.Now())
+		root.FS = files("proc/stat", "cpu  110 5 110 870 5 9 9 9\n")
+		if got, err := m.Sample(t.Context(), time.Now()); err != nil || math.Abs(got-30) > 0.001 {
+			t.Fatalf("%s: Sample = %v, %v; want 30", name, got, err)
+		}
 	}
 }
 
@@ -141,7 +129,7 @@ func TestNothingFits(t *testing.T) {
 		"pod without files": host(files(k8sToken, "t"), nil),
 		"another system":    {OS: "darwin", Getenv: func(string) string { return "" }, Root: proc},
 	} {
-		if m := hostload.Detect(context.Background(), h); m != nil {
+		if m := hostload.Detect(h); m != nil {
 			t.Errorf("%s: Detect = %s, want none", name, m.Kind())
 		}
 	}
@@ -154,7 +142,7 @@ func TestUnreadableFilesAreErrors(t *testing.T) {
 		"no set": files(k8sToken, "t", "sys/fs/cgroup/cgroup.controllers", "", "sys/fs/cgroup/cpu.stat", "usage_usec 1", "sys/fs/cgroup/cpu.max", "max 1",
 			"sys/fs/cgroup/cpuset.cpus.effective", "3-1"),
 	} {
-		m := hostload.Detect(t.Context(), host(root, nil))
+		m := hostload.Detect(host(root, nil))
 		if m == nil {
 			t.Fatalf("%s: no meter", name)
 		}
