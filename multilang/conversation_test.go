@@ -65,6 +65,7 @@ func TestD5MissingArrivalTimeBecomesThatOfDelivery(t *testing.T) {
 }
 
 func TestGoodChildEndsCleanly(t *testing.T) {
+	t.Parallel()
 	for _, why := range []stream.EndReason{stream.LeaseLost, stream.ShutdownRequested} {
 		t.Run(why.String(), func(t *testing.T) {
 			r := newRig(t, "good").start()
@@ -145,6 +146,7 @@ func TestRequestBetweenActionsMeansWhatWasDelivered(t *testing.T) {
 
 // D12, D14, D36: what ends a shard, and what does not.
 func TestShardEnd(t *testing.T) {
+	t.Parallel()
 	end := stream.Position{}
 	for _, tt := range []struct {
 		number, child string

@@ -53,6 +53,7 @@ func TestD31NoChildWithoutLease(t *testing.T) {
 
 // Each child that misbehaves in its own way makes the call fail with these words, and is gone then.
 func TestBadChild(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ child, want string }{
 		{"dies in a batch", "multilang: child exited with code 3 before it answered processRecords"},
 		{"dies while idle", "multilang: child exited with code 4 before it answered processRecords"},
@@ -83,6 +84,7 @@ func TestChildThatDiesAtInitialize(t *testing.T) {
 }
 
 func TestD33ReplyTimeout(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		child string
 		batch *stream.Batch
@@ -163,6 +165,7 @@ func (r *rig) reapFar() {
 }
 
 func TestD29GrandchildrenEndWithTheChild(t *testing.T) {
+	t.Parallel()
 	for _, child := range []string{"leaves a grandchild", "has a grandchild, hangs", "grandchild at the end"} {
 		t.Run(child, func(t *testing.T) {
 			r := newRig(t, child)
@@ -210,6 +213,7 @@ func TestD29FarGrandchildDoesNotHoldUpTheEnd(t *testing.T) {
 
 // D27 to D30: the end of a child that has given its last answer.
 func TestD27ToD30LastSteps(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		child string
 		limit time.Duration
@@ -250,6 +254,7 @@ func TestUnknownReason(t *testing.T) {
 
 // The end of the context unblocks every call and kills the child.
 func TestDrainTimeoutKillsTheChild(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		child string
 		batch *stream.Batch
@@ -311,6 +316,7 @@ func TestLeaseLostBoundsTheBatch(t *testing.T) {
 
 // A processor that nobody closes loses its child with its context.
 func TestDroppedProcessor(t *testing.T) {
+	t.Parallel()
 	for _, cause := range []error{nil, stream.ErrDrainTimeout, stream.ErrLeaseLost} {
 		t.Run(fmt.Sprint(cause), func(t *testing.T) {
 			r := newRig(t, "good")
