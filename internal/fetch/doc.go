@@ -2,17 +2,30 @@
 //
 //	iterator ─► pace ─► budget ─► GetRecords ─► split aggregates ─► drop what lies at or before the checkpoint ─► channel
 //	    ▲                                                                                                   │
-//	    └── expired, failed: again, behind the last record sent ◄───────────────────────────────────────────┘
+//	    └── expired or refused: opened again behind the last page sent ◄────────────────────────────────────┘
 //
 // Guarantees of [Poll]:
 //
 //   - What it sends is every record behind [Config.From] that the shard holds, each once, in order, whatever fails on the way.
 //     Before the first record it reads again AT the checkpoint, or from the time when LATEST was first asked for.
-//   - A page waits in the channel's hands only: the next is read while the receiver works, and no more than that.
-//   - The record data that is being received, waits, or is worked on is counted in a [Budget] that all shards of a process share. A
-//     call is made only when there is room for the largest answer, or the whole budget is free.
-//   - No failure ends it. Each is told to [Config.Failed]; throttling, refusals and outages are paced each in their way.
-//   - The end of a shard is a property of one answer: no next iterator together with children.
+//   - One page waits while the receiver works on another, and no more than that. The channel need not be buffered.
+//   - The record data that is being received, waits, or is worked on is counted in a [Budget] that all shards of a process
+//     share. A call is made only when there is room for the largest answer it can bring.
+//   - Every failure is told to [Config.Failed], and tried again at a pace that fits it. Only a stream that is gone ends it.
+//   - The end of a shard is a property of one answer: no next iterator, together with children that name their parents.
+//     Where a server leaves the children out, and does so again, they are taken from the list of shards instead, provided
+//     that the list calls the shard closed. That a shard is not found is its end only where the list lacks it, too.
 //
-// It does not decide what becomes of records, and knows nothing of leases.
+// # Pace
+//
+// A shard gives 5 answers and 2 MiB a second to all who read it. While it is behind, Poll keeps just within both; at the
+// tip it reads each [Config.Idle], and while it finds nothing there each wait is a tenth longer than the last, up to one
+// second: with the default of 250 ms a shard that is silent for 10 s is read once a second, and a single record put then
+// is seen after half a second on average. The first record brings the short wait back. All waits have up to a tenth of
+// jitter, so that many shards do not ask in step.
+//
+// # What is elsewhere
+//
+// This package does not decide what becomes of records, and knows nothing of leases. An answer is decoded by the SDK, in
+// Poll's call method alone; what is made of it, from the splitting on, does not depend on how it came.
 package fetch

@@ -6,42 +6,36 @@ import (
 )
 
 const (
-	// callsPerSecond: Kinesis service limit for GetRecords, and for GetShardIterator, per shard, of all who read it.
-	callsPerSecond = 5
-	// bytesPerSecond: Kinesis service limit for GetRecords per shard.
+	// callGap: 5 GetRecords and 5 GetShardIterator a second per shard, of all who read it (Kinesis service limits).
+	callGap = time.Second / 5
+	// bytesPerSecond of a shard for all who read it by GetRecords. An answer of 10 MiB is followed by 5 s in which the
+	// service refuses (GetRecords API reference), so nothing is read on credit.
 	bytesPerSecond = 2 << 20
 )
 
-// pace keeps the reads of one shard within the service's limits, so that they need not be refused. It is used by one goroutine.
+// pace keeps one kind of calls for one shard within the service's limits, so that they need not be refused. It is used by
+// one goroutine. The zero pace is ready.
 type pace struct {
-	nextCall  time.Time
-	bytesDebt time.Time // until when what was read uses up the throughput
+	off  bool
+	next time.Time // when the next call may be made
 }
 
 // wait returns when the next call may be made.
-func (p *pace) wait(ctx context.Context) error {
-	at := p.nextCall
-	if p.bytesDebt.After(at) {
-		at = p.bytesDebt
-	}
-	return sleepUntil(ctx, at)
-}
+func (p *pace) wait(ctx context.Context) error { return sleepUntil(ctx, p.next) }
 
-// called notes a call and how many bytes it returned. Up to a second's worth of bytes may be read in advance.
+// called notes a call that ended now and how many bytes it brought.
 func (p *pace) called(now time.Time, bytes int64) {
-	p.nextCall = now.Add(time.Second / callsPerSecond)
-	worth := time.Duration(float64(bytes) / bytesPerSecond * float64(time.Second))
-	from := p.bytesDebt
-	if floor := now.Add(-time.Second); from.Before(floor) {
-		from = floor
+	if p.off {
+		return
 	}
-	p.bytesDebt = from.Add(worth)
+	p.next = now.Add(max(callGap, time.Duration(float64(bytes)/bytesPerSecond*float64(time.Second))))
 }
 
+// sleepUntil returns nil at the given time, or the cause of ctx's end.
 func sleepUntil(ctx context.Context, at time.Time) error {
 	wait := time.Until(at)
-	if wait <= 0 {
-		return ctx.Err()
+	if wait <= 0 || ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -49,6 +43,6 @@ func sleepUntil(ctx context.Context, at time.Time) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 }

@@ -12,262 +12,305 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
-	"github.com/kinesis-go/kcl/internal/aggregate"
-	"github.com/kinesis-go/kcl/internal/retry"
 	"github.com/kinesis-go/kcl/stream"
 )
 
 // Shard is what is read.
 type Shard struct {
-	Stream    string
-	StreamARN string
+	Stream    string // name
+	StreamARN string // used in requests instead of the name, where known
 	ID        stream.ShardID
-	HashKeys  stream.HashKeyRange
+	// HashKeys is what the shard covers: sub-records of aggregates that lie outside are left out. The unknown range leaves
+	// nothing out, and is right for streams that distribute records themselves.
+	HashKeys stream.HashKeyRange
 }
 
 // Config says what to read and how.
 type Config struct {
-	Client *kinesis.Client
-	Shard  Shard
-	// From is the checkpoint: records at or before it are dropped. A sentinel says where to begin.
+	Client *kinesis.Client // required; its own retries are not used
+	Shard  Shard           // required
+	// From is the checkpoint: records at or before it are left out. A sentinel says where to begin. Required.
 	From    stream.Position
-	StartAt time.Time // with stream.AtTimestamp
-	// MaxRecords bounds one page, 1 to 10,000.
+	StartAt time.Time // required with stream.AtTimestamp
+	// MaxRecords bounds the records of one call, 1 to 10,000; default 10,000. Aggregates count as one.
 	MaxRecords int
-	// Idle is the least time between two reads that find nothing.
+	// Idle is the least time between two reads at the tip of the shard; default 250 ms. See the package on how it grows.
 	Idle time.Duration
-	// EmptyPages sends pages without records too.
+	// EmptyPages sends pages without records, too. One that nobody takes is replaced by the next.
 	EmptyPages bool
-	// SkipTrimmed goes on with the oldest record when the one at From has left the retention period.
+	// SkipTrimmed goes on with the oldest record when the one at the checkpoint has left the retention period; otherwise
+	// Poll keeps reporting [ErrTrimmed].
 	SkipTrimmed bool
-	Budget      *Budget
-	Logger      *slog.Logger
-	Rand        *rand.Rand // of the caller; used by Poll's goroutine alone
+	// Unpaced reads as fast as the server answers, for servers that do not have the limits of Kinesis.
+	Unpaced bool
+	Budget  *Budget      // required
+	Logger  *slog.Logger // default slog.Default()
+	Rand    *rand.Rand   // for jitter; used by Poll's goroutine alone; default: seeded at random
 
-	// Read hears of each read that succeeded, also of those that found nothing, and Failed of each that did not: how many in a row.
+	// Read hears of each read that succeeded, also of those that found nothing, and how long the call took. Failed hears
+	// of each attempt that did not: how many in a row, and why; see package retry on what the errors mean. Both are called
+	// on Poll's goroutine and must not block, nor keep the page.
 	Read   func(p *Page, took time.Duration)
 	Failed func(attempt int, err error)
 }
 
-// maxAnswer is the most record data a GetRecords answer holds (Kinesis API reference).
-const maxAnswer = 10 << 20
-
-// callTimeout bounds one call (the Java KCL's kinesisRequestTimeout).
-const callTimeout = 30 * time.Second
-
-var (
-	// failing paces what may pass by itself; refused is for throttling, whose window is a second.
-	failing = retry.Backoff{Floor: 100 * time.Millisecond, Min: 500 * time.Millisecond, Max: 10 * time.Second}
-	refused = retry.Backoff{Floor: time.Second, Min: 1500 * time.Millisecond, Max: 10 * time.Second}
-	// denied paces what a person must mend.
-	denied = retry.Backoff{Floor: 5 * time.Second, Min: 10 * time.Second, Max: time.Minute}
+// What a call may bring, and how long it may take.
+const (
+	maxAnswer   = 10 << 20         // bytes of data in one answer (GetRecords API reference)
+	maxRecords  = 10_000           // records in one answer (GetRecords API reference)
+	callTimeout = 30 * time.Second // the Java KCL's kinesisRequestTimeout
 )
+
+const (
+	defaultIdle = 250 * time.Millisecond
+	slowestIdle = time.Second // what Idle grows to at a silent tip, if it is shorter
+)
+
+func (c Config) withDefaults() (Config, error) {
+	if c.MaxRecords == 0 {
+		c.MaxRecords = maxRecords
+	}
+	if c.Idle == 0 {
+		c.Idle = defaultIdle
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Rand == nil {
+		c.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	}
+	var errs []error
+	need := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("fetch: "+format, args...))
+		}
+	}
+	need(c.Client != nil, "Client is required")
+	need(c.Budget != nil, "Budget is required")
+	need(c.Shard.ID != "", "Shard.ID is required")
+	need(c.Shard.Stream != "" || c.Shard.StreamARN != "", "Shard.Stream or Shard.StreamARN is required")
+	need(c.From.Valid() && c.From != stream.ShardEnd, "From %s is no place to read from", c.From)
+	need(c.From != stream.AtTimestamp || !c.StartAt.IsZero(), "StartAt is required with From AT_TIMESTAMP")
+	need(c.MaxRecords >= 1 && c.MaxRecords <= maxRecords, "MaxRecords %d is not within 1 to %d", c.MaxRecords, maxRecords)
+	need(c.Idle > 0, "Idle %v is negative", c.Idle)
+	return c, errors.Join(errs...)
+}
 
 // poller is one run over a shard.
 type poller struct {
 	Config
-	pace     pace
+	account account
+	reads   pace
+	opens   pace
+
 	iterator string
-	last     stream.Position // the last record sent; zero before the first
-	anchor   time.Time       // when LATEST was first asked for; by the service's clock once anchored
-	anchored bool
-	attempt  int // failures in a row
-	empty    int // reads in a row that found nothing at the tip
+	place    place           // where to open the next iterator
+	floor    stream.Position // records at or before it were delivered, or are behind the checkpoint
+	moved    bool            // a page with records was sent
+
+	due       time.Time     // when to make the next attempt
+	idle      time.Duration // the wait at the tip
+	failures  int           // in a row
+	childless int           // ends without children in a row
+	notFound  int           // streams not found in a row
 }
 
-// Poll reads the shard and sends its pages until its end was sent (nil) or ctx ends (its error). What goes wrong on the way is
-// told to Config.Failed and tried again for ever, at a pace that fits the error. Poll blocks; who receives must call
-// Page.Release for each page.
+// Poll reads the shard and sends its pages until its end was sent (nil), ctx ends (its cause), or something is wrong that no
+// retry can mend: the Config (told before any call), or [ErrStreamGone]. What else goes wrong on the way is told to
+// Config.Failed and tried again for ever.
+//
+// Poll blocks, and does not close pages. It starts no goroutine; the caller starts it with go and waits for it.
 func Poll(ctx context.Context, cfg Config, pages chan<- Page) error {
-	p := &poller{Config: cfg}
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return err
+	}
+	p := &poller{Config: cfg, account: account{budget: cfg.Budget}, idle: cfg.Idle, place: startOf(cfg)}
+	p.reads.off, p.opens.off = cfg.Unpaced, cfg.Unpaced
+	if cfg.From.IsNumber() {
+		p.floor = cfg.From
+	}
 	for {
+		if err := sleepUntil(ctx, p.due); err != nil {
+			return err
+		}
 		page, err := p.read(ctx)
+		if err != nil && ctx.Err() == nil {
+			page, err = p.recover(ctx, err)
+		}
 		switch {
 		case ctx.Err() != nil:
 			page.Release()
-			return ctx.Err()
+			return context.Cause(ctx)
+		case errors.Is(err, errRetry):
+			continue
 		case err != nil:
-			switch err := p.recover(ctx, err); {
-			case errors.Is(err, errLeftRetention):
-				page = Page{End: true, Received: time.Now(), BehindUnknown: true}
-			case err != nil:
-				return err
-			default:
-				continue
-			}
+			return err
 		}
-		p.attempt = 0
+		p.schedule(page)
 		if err := p.send(ctx, page, pages); err != nil || page.End {
 			return err
 		}
-		if err := p.rest(ctx, page); err != nil {
-			return err
-		}
 	}
 }
 
+// schedule says when to read next. While the shard is behind, only the service's limits hold reading back.
+func (p *poller) schedule(page Page) {
+	tip := page.Behind == 0 && (!page.BehindUnknown || page.last == "")
+	if !tip {
+		p.due, p.idle = time.Time{}, p.Idle
+		return
+	}
+	if page.last != "" {
+		p.idle = p.Idle
+	}
+	p.due = page.Received.Add(p.idle + time.Duration(p.Rand.Int64N(int64(p.idle)/10+1)))
+	if page.last == "" {
+		p.idle = min(p.idle+p.idle/10, max(p.Idle, slowestIdle))
+	}
+}
+
+// send waits until the receiver takes the page. An empty one waits no longer than until the next read.
 func (p *poller) send(ctx context.Context, page Page, pages chan<- Page) error {
-	if len(page.Records) == 0 && !page.End && !p.EmptyPages {
-		page.Release()
+	empty := len(page.Records) == 0 && !page.End
+	if empty && !p.EmptyPages {
+		p.advance(page)
 		return nil
+	}
+	var stale <-chan time.Time
+	if empty {
+		timer := time.NewTimer(max(time.Until(p.due), time.Until(p.reads.next)))
+		defer timer.Stop()
+		stale = timer.C
 	}
 	select {
 	case pages <- page:
-		if n := len(page.Records); n > 0 {
-			p.last = page.Records[n-1].Position
-		}
-		return nil
+	case <-stale:
 	case <-ctx.Done():
 		page.Release()
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
+	p.advance(page)
+	return nil
 }
 
-// rest waits while there is nothing new: Idle at first, up to four times that, with a little jitter so that the shards of a worker
-// do not ask in step. While the shard is behind, only the service's limits hold reading back.
-func (p *poller) rest(ctx context.Context, page Page) error {
-	if len(page.Records) > 0 || page.Behind > 0 {
-		p.empty = 0
-		return nil
+// advance notes that a page is out of our hands: reading never goes back behind it.
+func (p *poller) advance(page Page) {
+	if page.last == "" {
+		return
 	}
-	p.empty++
-	wait := p.Idle * time.Duration(min(p.empty, 4))
-	wait += time.Duration(p.Rand.Int64N(int64(p.Idle)/4 + 1))
-	return sleepUntil(ctx, time.Now().Add(wait))
+	p.place = place{kind: types.ShardIteratorTypeAfterSequenceNumber, sequence: string(page.last)}
+	p.floor = behindAll(page.last)
+	p.moved = true
 }
 
-// read makes one call and returns its page.
+// read makes one call, opening an iterator for it if there is none.
 func (p *poller) read(ctx context.Context) (Page, error) {
 	if p.iterator == "" {
 		if err := p.open(ctx); err != nil {
 			return Page{}, err
 		}
 	}
-	if err := p.pace.wait(ctx); err != nil {
+	if err := p.reads.wait(ctx); err != nil {
 		return Page{}, err
 	}
-	reserved, err := p.Budget.reserve(ctx, maxAnswer)
+	held, err := p.account.reserve(ctx, maxAnswer+int64(p.MaxRecords)*recordSize)
 	if err != nil {
 		return Page{}, err
 	}
-	page := Page{budget: p.Budget, reserved: reserved}
-	call, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	asked := time.Now()
-	out, err := p.Client.GetRecords(call, &kinesis.GetRecordsInput{
-		ShardIterator: aws.String(p.iterator), Limit: aws.Int32(int32(p.MaxRecords)), StreamARN: nonEmpty(p.Shard.StreamARN),
-	}, once)
+	a, err := p.call(ctx)
+	received := time.Now()
+	if err == nil {
+		err = a.check()
+	}
+	if errors.Is(err, errChildless) {
+		err = p.adopt(ctx, &a)
+	}
 	if err != nil {
-		page.Release()
-		p.pace.called(time.Now(), 0)
+		held.release()
+		p.reads.called(received, size(a.records))
 		return Page{}, err
 	}
-	if err := p.fill(ctx, &page, out); err != nil {
-		page.Release()
-		return Page{}, err
+	page, cost := a.page(p.Shard.HashKeys, p.floor, received)
+	if held.keep(cost); cost > 0 {
+		page.held = held
 	}
-	p.pace.called(page.Received, page.Bytes)
-	if p.Read != nil {
-		p.Read(&page, page.Received.Sub(asked))
-	}
+	p.reads.called(received, size(a.records))
+	p.iterator, p.failures, p.childless, p.notFound = a.next, 0, 0, 0
+	p.tell(&page, received.Sub(asked))
 	return page, nil
 }
 
+func (p *poller) tell(page *Page, took time.Duration) {
+	p.Logger.Debug("shard read", "records", len(page.Records), "behind", page.Behind, "took", took)
+	if page.Damaged > 0 {
+		p.Logger.Warn("records look aggregated but are damaged, delivered whole", "records", page.Damaged, "position", page.last)
+	}
+	if page.Strays > 0 {
+		p.Logger.Debug("aggregated records of another shard left out", "records", page.Strays, "position", page.last)
+	}
+	if p.Read != nil {
+		p.Read(page, took)
+	}
+}
+
+func size(records []stream.Record) (n int64) {
+	for i := range records {
+		n += int64(len(records[i].Data) + len(records[i].PartitionKey))
+	}
+	return n
+}
+
+// call makes one GetRecords.
+func (p *poller) call(ctx context.Context) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	out, err := p.Client.GetRecords(ctx, &kinesis.GetRecordsInput{
+		ShardIterator: aws.String(p.iterator), Limit: aws.Int32(int32(p.MaxRecords)), StreamARN: nonEmpty(p.Shard.StreamARN),
+	}, once)
+	if err != nil {
+		return answer{}, err
+	}
+	a := answer{
+		next:    aws.ToString(out.NextShardIterator),
+		behind:  time.Duration(aws.ToInt64(out.MillisBehindLatest)) * time.Millisecond,
+		unknown: out.MillisBehindLatest == nil,
+		records: make([]stream.Record, len(out.Records)),
+	}
+	for i := range out.Records {
+		r := &out.Records[i]
+		a.records[i] = stream.Record{
+			Data: r.Data, PartitionKey: aws.ToString(r.PartitionKey), Arrived: aws.ToTime(r.ApproximateArrivalTimestamp),
+			Position: stream.Position{Sequence: stream.SequenceNumber(aws.ToString(r.SequenceNumber))},
+		}
+	}
+	for _, c := range out.ChildShards {
+		child := Child{ID: stream.ShardID(aws.ToString(c.ShardId))}
+		for _, parent := range c.ParentShards {
+			child.Parents = append(child.Parents, stream.ShardID(parent))
+		}
+		if child.HashKeys, err = hashKeys(c.HashKeyRange); err != nil {
+			return answer{}, fmt.Errorf("%w: child %s: %w", errBroken, child.ID, err)
+		}
+		a.children = append(a.children, child)
+	}
+	return a, nil
+}
+
+func hashKeys(r *types.HashKeyRange) (stream.HashKeyRange, error) {
+	if r == nil {
+		return stream.HashKeyRange{}, nil
+	}
+	return stream.ParseHashKeyRange(aws.ToString(r.StartingHashKey), aws.ToString(r.EndingHashKey))
+}
+
 // once leaves retries to Poll, which knows the shard's limits.
-func once(o *kinesis.Options) { o.RetryMaxAttempts = 1 }
+func once(o *kinesis.Options) { o.Retryer = aws.NopRetryer{} }
 
 func nonEmpty(s string) *string {
 	if s == "" {
 		return nil
 	}
 	return &s
-}
-
-// fill makes a page of an answer, checks that its end, if it is one, is complete, and takes over its iterator.
-func (p *poller) fill(ctx context.Context, page *Page, out *kinesis.GetRecordsOutput) error {
-	page.Received = time.Now()
-	page.Behind = time.Duration(aws.ToInt64(out.MillisBehindLatest)) * time.Millisecond
-	page.BehindUnknown = out.MillisBehindLatest == nil
-	page.End = out.NextShardIterator == nil
-	var err error
-	if page.Children, err = p.children(ctx, out); err != nil {
-		return err
-	}
-	page.Records = make([]stream.Record, 0, len(out.Records))
-	for _, r := range out.Records {
-		page.Bytes += int64(len(r.Data))
-		rec := stream.Record{
-			Data: r.Data, PartitionKey: aws.ToString(r.PartitionKey), Arrived: aws.ToTime(r.ApproximateArrivalTimestamp),
-			Position: stream.Position{Sequence: stream.SequenceNumber(aws.ToString(r.SequenceNumber))},
-		}
-		page.Records, _ = aggregate.Split(page.Records, rec, p.Shard.HashKeys)
-	}
-	page.Records = p.behind(page.Records)
-	p.iterator = aws.ToString(out.NextShardIterator)
-	page.shrink()
-	return nil
-}
-
-// shrink gives back what was reserved for a larger answer. An answer above the reservation, which only a budget smaller than one
-// answer allows, is counted as the whole budget.
-func (p *Page) shrink() {
-	if p.Bytes < p.reserved {
-		p.budget.release(p.reserved - p.Bytes)
-		p.reserved = p.Bytes
-	}
-}
-
-// behind drops the records at or before the checkpoint, which stand at the beginning.
-func (p *poller) behind(records []stream.Record) []stream.Record {
-	from := p.From
-	if p.last.Compare(from) > 0 {
-		from = p.last
-	}
-	if !from.IsNumber() {
-		return records
-	}
-	n := 0
-	for n < len(records) && records[n].Position.Compare(from) <= 0 {
-		n++
-	}
-	return records[n:]
-}
-
-// errBroken says that an answer breaks the rule of a shard's end: no next iterator goes with children that name their parents, and a next
-// iterator with none (the Java KCL's DataRetrievalUtil.isValidResult). The same call is made again.
-var errBroken = errors.New("fetch: the answer is neither the end of a shard nor a page before it")
-
-// children returns the children that an answer names at the end of the shard. A server that does not name them there, as some
-// emulators do not, is asked for its shards.
-func (p *poller) children(ctx context.Context, out *kinesis.GetRecordsOutput) ([]Child, error) {
-	switch {
-	case out.NextShardIterator != nil && len(out.ChildShards) == 0:
-		return nil, nil
-	case out.NextShardIterator != nil:
-		return nil, fmt.Errorf("%w: a next iterator with children", errBroken)
-	case len(out.ChildShards) == 0:
-		return p.listChildren(ctx)
-	}
-	var children []Child
-	for _, c := range out.ChildShards {
-		child := Child{ID: stream.ShardID(aws.ToString(c.ShardId))}
-		for _, parent := range c.ParentShards {
-			child.Parents = append(child.Parents, stream.ShardID(parent))
-		}
-		if len(child.Parents) == 0 {
-			return nil, fmt.Errorf("%w: child %s names no parent", errBroken, child.ID)
-		}
-		if err := child.setKeys(c.HashKeyRange); err != nil {
-			return nil, err
-		}
-		children = append(children, child)
-	}
-	return children, nil
-}
-
-func (c *Child) setKeys(r *types.HashKeyRange) (err error) {
-	if r != nil {
-		c.HashKeys, err = stream.ParseHashKeyRange(aws.ToString(r.StartingHashKey), aws.ToString(r.EndingHashKey))
-	}
-	return err
 }

@@ -1,0 +1,310 @@
+package fetch_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+
+	"github.com/kinesis-go/kcl/internal/fetch"
+	"github.com/kinesis-go/kcl/local"
+	"github.com/kinesis-go/kcl/stream"
+)
+
+const (
+	orders = "orders"
+	first  = stream.ShardID("shardId-000000000000")
+	arn    = "arn:aws:kinesis:" + local.DefaultRegion + ":" + local.DefaultAccountID + ":stream/" + orders
+)
+
+// rig is a server with one stream, a client that notes each call, and one shard that is polled.
+type rig struct {
+	t      *testing.T
+	srv    *local.Server
+	client *kinesis.Client
+	wire   *wire
+	budget *fetch.Budget
+	log    *bytes.Buffer
+	seed   uint64
+
+	mu       sync.Mutex
+	reads    []fetch.Page // as Config.Read heard of them
+	attempts []int
+	failures []error
+}
+
+func newRig(t *testing.T, cfg local.Config) *rig {
+	t.Helper()
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	srv := local.New(cfg)
+	if err := srv.CreateStream(orders, 1); err != nil {
+		t.Fatal(err)
+	}
+	aws := srv.AWSConfig()
+	w := &wire{next: aws.HTTPClient.(*http.Client).Transport}
+	aws.HTTPClient = &http.Client{Transport: w}
+	return &rig{
+		t: t, srv: srv, wire: w, client: kinesis.NewFromConfig(aws),
+		budget: fetch.NewBudget(256 << 20), log: new(bytes.Buffer), seed: 1,
+	}
+}
+
+// config reads the first shard from its beginning.
+func (r *rig) config() fetch.Config {
+	return fetch.Config{
+		Client: r.client, Shard: fetch.Shard{Stream: orders, ID: first}, From: stream.TrimHorizon,
+		MaxRecords: 10_000, Idle: 250 * time.Millisecond, Budget: r.budget,
+		Logger: slog.New(slog.NewTextHandler(r.log, nil)), Rand: rand.New(rand.NewPCG(r.seed, 0)),
+		Read: func(p *fetch.Page, _ time.Duration) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.reads = append(r.reads, *p)
+		},
+		Failed: func(attempt int, err error) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.attempts, r.failures = append(r.attempts, attempt), append(r.failures, err)
+		},
+	}
+}
+
+func (r *rig) put(data ...string) (sequences []stream.SequenceNumber) {
+	r.t.Helper()
+	for _, d := range data {
+		_, seq, err := r.srv.Put(orders, "key", []byte(d))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		sequences = append(sequences, stream.SequenceNumber(seq))
+	}
+	return sequences
+}
+
+func (r *rig) split() {
+	r.t.Helper()
+	_, err := r.client.SplitShard(context.Background(), &kinesis.SplitShardInput{
+		StreamName: aws.String(orders), ShardToSplit: aws.String(string(first)), NewStartingHashKey: aws.String("12345"),
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// reader is one run of Poll.
+type reader struct {
+	t      *testing.T
+	pages  chan fetch.Page
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error // once done is closed
+}
+
+var errStopped = errors.New("stopped by the test")
+
+func (r *rig) start(cfg fetch.Config) *reader {
+	ctx, cancel := context.WithCancelCause(r.t.Context())
+	rd := &reader{t: r.t, pages: make(chan fetch.Page), cancel: func() { cancel(errStopped) }, done: make(chan struct{})}
+	go func() {
+		defer close(rd.done)
+		rd.err = fetch.Poll(ctx, cfg, rd.pages)
+	}()
+	return rd
+}
+
+// take receives a page within an hour of fake time and gives its bytes back.
+func (rd *reader) take() fetch.Page {
+	rd.t.Helper()
+	p := rd.hold()
+	p.Release()
+	return p
+}
+
+func (rd *reader) hold() fetch.Page {
+	rd.t.Helper()
+	select {
+	case p := <-rd.pages:
+		return p
+	case <-rd.done:
+		rd.t.Fatalf("Poll returned %v, want a page", rd.err)
+	case <-time.After(time.Hour):
+		rd.t.Fatal("no page within an hour")
+	}
+	panic("unreachable")
+}
+
+// want takes pages until they hold as many records, and compares their data.
+func (rd *reader) want(data ...string) (last stream.Record) {
+	rd.t.Helper()
+	var got []string
+	for len(got) < len(data) {
+		for _, rec := range rd.take().Records {
+			got, last = append(got, string(rec.Data)), rec
+		}
+	}
+	if !slices.Equal(got, data) {
+		rd.t.Fatalf("records %q, want %q", got, data)
+	}
+	return last
+}
+
+// none says that nothing comes for so long.
+func (rd *reader) none(d time.Duration) {
+	rd.t.Helper()
+	select {
+	case p := <-rd.pages:
+		rd.t.Fatalf("a page of %d records, end %v, want none", len(p.Records), p.End)
+	case <-rd.done:
+		rd.t.Fatalf("Poll returned %v", rd.err)
+	case <-time.After(d):
+	}
+}
+
+func (rd *reader) stop() {
+	rd.t.Helper()
+	rd.cancel()
+	<-rd.done
+	if !errors.Is(rd.err, errStopped) {
+		rd.t.Fatalf("Poll = %v, want the cause of the end", rd.err)
+	}
+}
+
+func (rd *reader) ended() {
+	rd.t.Helper()
+	<-rd.done
+	if rd.err != nil {
+		rd.t.Fatalf("Poll = %v, want nil after the end of the shard", rd.err)
+	}
+}
+
+// request is one call as it went over the wire.
+type request struct {
+	op     string
+	at     time.Time
+	status int // 0 if there was no answer
+	body   struct {
+		ShardIterator, ShardIteratorType, StartingSequenceNumber, StreamARN, StreamName string
+
+		Limit     int
+		Timestamp float64
+	}
+}
+
+// wire is a RoundTripper that notes calls and edits answers.
+type wire struct {
+	next http.RoundTripper
+
+	mu    sync.Mutex
+	calls []request
+	edit  func(op string, answer map[string]any) // answers with status 200, if not nil
+	date  func(header http.Header)
+}
+
+func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	r = r.Clone(r.Context())
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	_, op, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	req := request{op: op, at: time.Now()}
+	if err := json.Unmarshal(body, &req.body); err != nil {
+		return nil, err
+	}
+	res, err := w.next.RoundTrip(r)
+	if err == nil {
+		req.status = res.StatusCode
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls = append(w.calls, req)
+	if err == nil && w.date != nil {
+		w.date(res.Header)
+	}
+	if err != nil || w.edit == nil || res.StatusCode != http.StatusOK {
+		return res, err
+	}
+	return w.editLocked(op, res)
+}
+
+func (w *wire) editLocked(op string, res *http.Response) (*http.Response, error) {
+	answer := map[string]any{}
+	d := json.NewDecoder(res.Body)
+	d.UseNumber()
+	if err := d.Decode(&answer); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	w.edit(op, answer)
+	out, err := json.Marshal(answer)
+	if err != nil {
+		return nil, err
+	}
+	res.Body, res.ContentLength = io.NopCloser(bytes.NewReader(out)), int64(len(out))
+	return res, nil
+}
+
+func (w *wire) editing(edit func(op string, answer map[string]any)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.edit = edit
+}
+
+func (w *wire) all(op string) (out []request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.calls {
+		if c.op == op {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// iterators lists how iterators were asked for.
+func (w *wire) iterators() (out []string) {
+	for _, c := range w.all("GetShardIterator") {
+		s := c.body.ShardIteratorType
+		if c.body.StartingSequenceNumber != "" {
+			s += " " + c.body.StartingSequenceNumber
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func (r *rig) wantIterators(want ...string) {
+	r.t.Helper()
+	if got := r.wire.iterators(); !slices.Equal(got, want) {
+		r.t.Errorf("iterators %q, want %q", got, want)
+	}
+}
+
+func (r *rig) failed() ([]int, []error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.attempts), slices.Clone(r.failures)
+}
+
+func expired() *local.Error {
+	return &local.Error{Code: "ExpiredIteratorException", Message: "Iterator expired."}
+}
+
+func words(prefix string, n int) (out []string) {
+	for i := range n {
+		out = append(out, fmt.Sprintf("%s%d", prefix, i))
+	}
+	return out
+}
