@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/signal"
 	"strings"
 	"sync"
@@ -44,9 +45,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	defer stop()
 	a := &app{stdin: stdin, stdout: &lockedWriter{w: stdout}, stderr: &lockedWriter{w: stderr}, forced: forced}
 	root := a.root()
-	root.SetArgs(twoDashes(root, args))
 	err := checkCommand(root, args)
 	if err == nil {
+		args, err = argumentFiles(args)
+	}
+	if err == nil {
+		root.SetArgs(twoDashes(root, args))
 		err = root.ExecuteContext(ctx)
 	}
 	var quiet quietError
@@ -55,6 +59,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return 0
 	case errors.As(err, &quiet):
 		return exitFailure
+	case errors.As(err, new(usageError)) && args[0] == "run":
+		fmt.Fprintf(a.stderr, "kcl: %v\nusage: %s\n", err, runUsage)
+		return exitFailure // as the Java daemon does
 	case errors.As(err, new(usageError)):
 		fmt.Fprintf(a.stderr, "kcl: %v\n", err)
 		return exitUsage
@@ -63,29 +70,29 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return exitFailure
 }
 
-// watchSignals returns a context that ends at the first signal, and a channel that is closed at the second.
-func watchSignals(ctx context.Context) (first context.Context, second <-chan struct{}, stop func()) {
-	first, stopFirst := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	ended, end := context.WithCancel(context.WithoutCancel(ctx))
-	forced := make(chan struct{})
+// watchSignals returns a context that ends at the first signal, or with its parent, and a channel that is closed at the
+// second signal.
+func watchSignals(parent context.Context) (first context.Context, second <-chan struct{}, stop func()) {
+	first, cancel := context.WithCancel(parent)
+	forced, stopped := make(chan struct{}), make(chan struct{})
+	signals := make(chan os.Signal, 2) // one that comes while nobody listens must not be lost
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	var watching sync.WaitGroup
 	watching.Go(func() {
-		select {
-		case <-first.Done():
-		case <-ended.Done():
-			return
-		}
-		again, stopAgain := signal.NotifyContext(ended, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-		defer stopAgain()
-		<-again.Done()
-		if ended.Err() == nil {
-			close(forced)
+		for _, then := range []func(){cancel, func() { close(forced) }} {
+			select {
+			case <-signals:
+				then()
+			case <-stopped:
+				return
+			}
 		}
 	})
 	return first, forced, func() {
-		stopFirst()
-		end()
+		signal.Stop(signals)
+		close(stopped)
 		watching.Wait()
+		cancel()
 	}
 }
 
@@ -106,7 +113,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(printHelp)
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(a.demoCommand(), a.localCommand(), a.putCommand(), a.tailCommand(), a.versionCommand())
+	root.AddCommand(a.demoCommand(), a.localCommand(), a.putCommand(), a.runCommand(), a.tailCommand(), a.versionCommand())
 	root.SetHelpCommand(&cobra.Command{Use: "help [command]", Short: "Explain a command", RunE: func(cmd *cobra.Command, args []string) error {
 		about, rest, err := root.Find(args)
 		if err != nil || len(rest) > 0 {
