@@ -114,6 +114,7 @@ func (a *app) root() *cobra.Command {
 	root.SetHelpFunc(printHelp)
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(a.demoCommand(), a.localCommand(), a.putCommand(), a.runCommand(), a.tailCommand(), a.versionCommand())
+	root.AddCommand(a.leasesCommand(), a.workersCommand(), a.lagCommand(), a.releaseCommand(), a.rewindCommand(), a.doctorCommand(), a.costCommand())
 	root.SetHelpCommand(&cobra.Command{Use: "help [command]", Short: "Explain a command", RunE: func(cmd *cobra.Command, args []string) error {
 		about, rest, err := root.Find(args)
 		if err != nil || len(rest) > 0 {

@@ -300,7 +300,7 @@ func Undo(steps []Step) []string {
 	for _, s := range slices.Backward(steps) {
 		from := s.From
 		switch {
-		case s.Creates() && s.open:
+		case s.Creates() && s.open, s.From == s.To:
 			continue
 		case s.Creates():
 			from = stream.ShardEnd

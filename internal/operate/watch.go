@@ -1,6 +1,7 @@
 package operate
 
 import (
+	"slices"
 	"time"
 
 	"github.com/kinesis-go/kcl/lease"
@@ -122,6 +123,13 @@ func free(l *lease.LockItem) bool { return l == nil || l.Released }
 // latest, so that what did not move between them stood still at least for that long.
 func (w Watch) Watched() time.Duration {
 	return w.stood(w.first.Ended)
+}
+
+// Leases returns the rows as last seen, sorted by key.
+func (w Watch) Leases() []lease.Lease {
+	rows := slices.Clone(w.latest.Snapshot.Leases)
+	byKey(rows)
+	return rows
 }
 
 // stood returns for how long something stood still that has been as it is since the look that ended then.
