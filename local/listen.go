@@ -16,6 +16,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -23,8 +24,8 @@ import (
 const shutdownTimeout = 5 * time.Second
 
 // Serve answers on l in plain text, HTTP/1.1 and HTTP/2 by prior knowledge on the same port, until ctx ends. It then
-// ends all subscriptions, waits up to five seconds for other requests, closes l and returns nil. Any other return is an
-// error of the listener.
+// ends all subscriptions, waits up to five seconds for other requests, cuts those off that are left, closes l and returns
+// nil. Any other return is an error of the listener.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error { return s.serve(ctx, l) }
 
 // ServeTLS is Serve under TLS with the given certificate: HTTP/2 for those who negotiate it, HTTP/1.1 for others.
@@ -48,6 +49,8 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 		// Nothing here waits for a slow client but its own request.
 		ReadHeaderTimeout: time.Minute,
 	}
+	unused := &unusedConns{open: map[net.Conn]bool{}}
+	server.ConnState = unused.note
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetHTTP2(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
@@ -62,12 +65,41 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 	cancel() // subscriptions and stalled requests end now
 	grace, done := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer done()
+	unused.close()
 	err := server.Shutdown(grace)
-	if err != nil {
-		err = errors.Join(fmt.Errorf("stop serving %s: %w", l.Addr(), err), server.Close())
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = server.Close()
 	}
 	<-served
-	return err
+	if err != nil {
+		return fmt.Errorf("stop serving %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+// unusedConns are the connections over which no request has come yet. A client opens such where a request that it dialled for
+// went over another; net/http waits five seconds for them before it shuts down.
+type unusedConns struct {
+	mu   sync.Mutex
+	open map[net.Conn]bool
+}
+
+func (u *unusedConns) note(c net.Conn, state http.ConnState) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if state == http.StateNew {
+		u.open[c] = true
+	} else {
+		delete(u.open, c)
+	}
+}
+
+func (u *unusedConns) close() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for c := range u.open {
+		c.Close()
+	}
 }
 
 // SelfSigned returns a new certificate for localhost and the loopback addresses, valid for ten years, and its PEM form,
