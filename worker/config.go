@@ -78,6 +78,8 @@ type Reading struct {
 	Idle time.Duration
 	// MaxBytes bounds the record data this worker holds in all, in bytes; default 256 MiB. Reading waits for room.
 	MaxBytes int64
+	// Unpaced reads as fast as the server answers, for servers that do not have the limits of Kinesis, such as package local.
+	Unpaced bool
 	// OnTrimmed says what to do with a checkpoint older than the stream's retention; default FailOnTrimmed.
 	OnTrimmed TrimmedPolicy
 }

@@ -53,6 +53,7 @@ func (a *assignment) fetchConfig(row lease.Lease) fetch.Config {
 		Idle:        r.Idle,
 		EmptyPages:  a.cfg.EmptyBatches,
 		SkipTrimmed: r.OnTrimmed == SkipTrimmed,
+		Unpaced:     r.Unpaced,
 		Budget:      a.budget,
 		Logger:      a.log,
 		Rand:        rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
