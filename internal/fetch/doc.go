@@ -13,8 +13,8 @@
 //     share. A call is made only when there is room for the largest answer it can bring.
 //   - Every failure is told to [Config.Failed], and tried again at a pace that fits it. Only a stream that is gone ends it.
 //   - The end of a shard is a property of one answer: no next iterator, together with children that name their parents.
-//     Where a server leaves the children out, and does so again, they are taken from the list of shards instead, provided
-//     that the list calls the shard closed. That a shard is not found is its end only where the list lacks it, too.
+//     Where a server leaves the children out, and does so again, they are taken from the list of shards instead, in which
+//     an open shard has none. That a shard is not found is its end only where the list lacks it, too.
 //
 // # Pace
 //

@@ -106,7 +106,7 @@ func (p *poller) confirmGone(ctx context.Context, cause error) (Page, error) {
 
 // adopt completes an end of the shard that came without children. The service always names them, so the answer is doubted
 // at first: the same call is made again. A server that insists does not know this part of the API (some emulators do not),
-// and the children are those in its list of shards, if it calls this one closed.
+// and the children are those in its list of shards. An open shard has none there, and does not end.
 func (p *poller) adopt(ctx context.Context, a *answer) error {
 	if p.childless++; p.childless < confirmations {
 		return errChildless
@@ -115,7 +115,7 @@ func (p *poller) adopt(ctx context.Context, a *answer) error {
 	if err != nil {
 		return fmt.Errorf("%w; nor could the stream's shards be listed: %w", errChildless, err)
 	}
-	if l.listed && !l.closed || len(l.children) == 0 {
+	if len(l.children) == 0 { // then it is open, whatever the answer says
 		return errChildless
 	}
 	p.Logger.Warn("server ends the shard without naming its children, which are taken from the list of shards")
@@ -125,10 +125,9 @@ func (p *poller) adopt(ctx context.Context, a *answer) error {
 
 // listing is what the list of shards says about the shard.
 type listing struct {
-	listed   bool
-	closed   bool
+	listed   bool // it is there
 	children []Child
-	others   int
+	others   int // other shards
 }
 
 func (p *poller) list(ctx context.Context) (l listing, err error) {
@@ -159,7 +158,6 @@ func (l *listing) add(of stream.ShardID, s types.Shard) error {
 	id := stream.ShardID(aws.ToString(s.ShardId))
 	if id == of {
 		l.listed = true
-		l.closed = s.SequenceNumberRange != nil && aws.ToString(s.SequenceNumberRange.EndingSequenceNumber) != ""
 		return nil
 	}
 	l.others++
