@@ -1,3 +1,5 @@
+//go:build unix
+
 package multilang_test
 
 import (
@@ -45,15 +47,28 @@ func TestMain(m *testing.M) {
 
 // leftovers reports goroutines of this package that outlived all tests, as an exit code.
 func leftovers() int {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		left := leftover()
+		switch {
+		case left == "":
+			return 0
+		case time.Now().After(deadline):
+			fmt.Fprintln(os.Stderr, "left behind:", left)
+			return 1
+		}
+	}
+}
+
+// leftover returns the stack of one such goroutine.
+func leftover() string {
 	stacks := make([]byte, 1<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]
 	for goroutine := range strings.SplitSeq(string(stacks), "\n\n") {
 		if strings.Contains(goroutine, "/multilang.(*") {
-			fmt.Fprintln(os.Stderr, "left behind:", goroutine)
-			return 1
+			return goroutine
 		}
 	}
-	return 0
+	return ""
 }
 
 // script is a child in a few words.
@@ -133,8 +148,8 @@ const (
 	checkpoint2   = `{"action":"checkpoint","sequenceNumber":"2"}`
 )
 
-// hold keeps a child busy for longer than any test runs.
-func hold() { time.Sleep(time.Hour) }
+// hold keeps a child busy for longer than any test waits for it, and not much longer: a test that fails may leave it behind.
+func hold() { time.Sleep(2 * time.Minute) }
 
 // grandchild starts a process that inherits stdout and stderr and holds them; apart gives it a group of its own.
 func grandchild(apart bool) {
@@ -242,11 +257,13 @@ var children = map[string]func(*script){
 	},
 	"asks a lot before reading": func(s *script) {
 		s.answer()
-		waits := strings.Repeat(checkpointAll+"\n", 4000) // more than two pipes hold, with the batch
-		fmt.Print(waits)
+		if _, err := s.in.Peek(1); err != nil { // the parent is in the midst of a message that no pipe holds
+			os.Exit(0)
+		}
+		fmt.Print(strings.Repeat(checkpointAll+"\n", 8000)) // more than a pipe and its reader hold, too
 		var m message
 		n := 0
-		for n < 4000 || m.Action == "" {
+		for n < 8000 || m.Action == "" {
 			next := s.hear()
 			if next.Action == "checkpoint" {
 				n++
@@ -333,7 +350,7 @@ var children = map[string]func(*script){
 	"answers slowly": func(s *script) {
 		s.answer()
 		s.hear()
-		for range 4 {
+		for range 8 {
 			time.Sleep(700 * time.Millisecond)
 			s.ask(checkpointAll)
 		}
