@@ -32,7 +32,9 @@ func newRig(t *testing.T) *rig {
 	t.Helper()
 	server := local.New(local.Config{Logger: slog.New(slog.DiscardHandler)})
 	cfg := server.AWSConfig()
-	db := dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) { o.RetryMaxAttempts = 1 })
+	db := dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) {
+		o.RetryMaxAttempts, o.DisableValidateResponseChecksum = 1, true
+	})
 	store, err := dynamolease.New(dynamolease.Config{Client: db, Application: "app", Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	must(t, server.CreateStream("orders", 2))

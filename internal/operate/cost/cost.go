@@ -16,14 +16,14 @@ type Fleet struct {
 	Checkpoint time.Duration
 
 	RowBytes    int // of a lease; default 400
-	ReportBytes int // of a worker's report; default 250
+	ReportBytes int // of a worker's report; default 200
 	KeyBytes    int // of a lease in the index; default 75
 }
 
 // Sizes of the items there is one of, in bytes.
 const (
-	lockBytes  = 180
-	stateBytes = 250
+	lockBytes  = 150
+	stateBytes = 200
 )
 
 // Limits of DynamoDB (developer guide, "Read and write operations", "Scan").
@@ -37,7 +37,7 @@ func (f Fleet) withDefaults() Fleet {
 	for _, d := range []struct {
 		field *int
 		value int
-	}{{&f.RowBytes, 400}, {&f.ReportBytes, 250}, {&f.KeyBytes, 75}} {
+	}{{&f.RowBytes, 400}, {&f.ReportBytes, 200}, {&f.KeyBytes, 75}} {
 		if *d.field == 0 {
 			*d.field = d.value
 		}

@@ -29,7 +29,7 @@ func TestLarge(t *testing.T) {
 	for _, i := range cost.Estimate(cost.Fleet{Shards: 10_000, Workers: 100}, cost.Ours(10*time.Second)) {
 		items[i.What] = i
 	}
-	table := 10_000*400 + 100*250 + 180 + 250.0
+	table := 10_000*400 + 100*200 + 150 + 200.0
 	near(t, "look units", items["look at the table"].Reads, 3600*math.Ceil(table/4096))
 	near(t, "look requests", items["look at the table"].Requests, 3600*math.Ceil(table/(1<<20)))
 	near(t, "find own leases", items["find own leases"].Reads, 3600/0.875*math.Ceil(100*75/4096.0)/2)
@@ -62,7 +62,7 @@ func TestValidate(t *testing.T) {
 		{"nothing", cost.Fleet{}, "cost: Shards 0 is under 1\ncost: Workers 0 is under 1"},
 		{"short", cost.Fleet{Shards: 1, Workers: 1, LeaseDuration: time.Millisecond}, "cost: LeaseDuration 1ms is under 1s"},
 		{"negative", cost.Fleet{Shards: 1, Workers: 1, Checkpoint: -1, RowBytes: -1},
-			"cost: Checkpoint -1ns is negative\ncost: RowBytes -1, ReportBytes 250 and KeyBytes 75 must be positive"},
+			"cost: Checkpoint -1ns is negative\ncost: RowBytes -1, ReportBytes 200 and KeyBytes 75 must be positive"},
 	}
 	for _, tt := range tests {
 		if err := tt.f.Validate(); err == nil || err.Error() != tt.want {
