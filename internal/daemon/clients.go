@@ -60,6 +60,9 @@ func (s *Settings) applyClient(name, v string) (known bool, err error) {
 	return false, nil
 }
 
+// kinesisAttempts is how often one request to Kinesis is sent: the worker paces itself and backs off, per shard.
+const kinesisAttempts = 2
+
 // Clients makes the AWS clients that the file describes. ctx bounds the look for configuration, not the clients' life.
 func (s *Settings) Clients(ctx context.Context) (*kinesis.Client, *dynamodb.Client, error) {
 	var options []func(*config.LoadOptions) error
@@ -73,6 +76,9 @@ func (s *Settings) Clients(ctx context.Context) (*kinesis.Client, *dynamodb.Clie
 	forKinesis, err := s.client(ctx, base, s.Kinesis, s.KinesisEndpoint)
 	if err != nil {
 		return nil, nil, err
+	}
+	if forKinesis.RetryMaxAttempts == 0 { // AWS_MAX_ATTEMPTS or the profile may say otherwise
+		forKinesis.RetryMaxAttempts = kinesisAttempts
 	}
 	forDynamo, err := s.client(ctx, base, s.DynamoDB, s.DynamoDBEndpoint)
 	if err != nil {

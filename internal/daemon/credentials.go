@@ -85,7 +85,7 @@ func isKnown(name string) bool {
 	return false
 }
 
-// check names what is wrong with the arguments.
+// check says what is wrong with the arguments, without telling them: they may be secrets.
 func (p Provider) check() error {
 	switch {
 	case p.Name == stsName:
@@ -94,7 +94,10 @@ func (p Provider) check() error {
 	case p.Name == "ProfileCredentialsProvider" && len(p.Args) <= 1, len(p.Args) == 0:
 		return nil
 	}
-	return fmt.Errorf("%s takes no argument %q", p.Name, p.Args[len(p.Args)-1])
+	if p.Name == "ProfileCredentialsProvider" {
+		return fmt.Errorf("%s takes one argument, the profile", p.Name)
+	}
+	return fmt.Errorf("%s takes no argument", p.Name)
 }
 
 // role is what StsAssumeRoleCredentialsProvider|arn|session|key=value… says.
@@ -105,11 +108,11 @@ func (p Provider) role() (role, error) {
 		return role{}, fmt.Errorf("%s wants |<role ARN>|<session name>", p.Name)
 	}
 	r := role{arn: p.Args[0], session: p.Args[1]}
-	for _, arg := range p.Args[2:] {
+	for i, arg := range p.Args[2:] {
 		name, value, ok := strings.Cut(arg, "=")
 		switch {
 		case !ok:
-			return r, fmt.Errorf("%s: %q is not of the form key=value", p.Name, arg)
+			return r, fmt.Errorf("%s: argument %d is not of the form key=value", p.Name, i+3)
 		case name == "externalId" && strings.Contains(value, "="):
 			return r, fmt.Errorf("%s: externalId must not contain =; the Java daemon would drop it and assume the role without", p.Name)
 		case name == "externalId":
@@ -119,7 +122,7 @@ func (p Provider) role() (role, error) {
 		case name == "endpoint":
 			host, region, ok := strings.Cut(value, "^")
 			if !ok || strings.Contains(region, "^") {
-				return r, fmt.Errorf("%s: endpoint wants <host>^<signing region>, not %q", p.Name, value)
+				return r, fmt.Errorf("%s: endpoint wants <host>^<signing region>", p.Name)
 			}
 			if !strings.Contains(host, "://") {
 				host = "https://" + host

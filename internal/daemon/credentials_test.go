@@ -21,7 +21,7 @@ func TestD67_Providers(t *testing.T) {
 		"AwsCredentialsProviderDynamoDB = com.example.Mine\n": `app.properties:5: AwsCredentialsProviderDynamoDB: no credentials provider can be made of "com.example.Mine"; ` +
 			"known are DefaultCredentialsProvider, ProfileCredentialsProvider, EnvironmentVariableCredentialsProvider, InstanceProfileCredentialsProvider, " +
 			"ContainerCredentialsProvider, WebIdentityTokenFileCredentialsProvider, AnonymousCredentialsProvider, StsAssumeRoleCredentialsProvider",
-		"AwsCredentialsProviderDynamoDB = DefaultCredentialsProvider|x\n": `app.properties:5: AwsCredentialsProviderDynamoDB: DefaultCredentialsProvider takes no argument "x"`,
+		"AwsCredentialsProviderDynamoDB = DefaultCredentialsProvider|x\n": `app.properties:5: AwsCredentialsProviderDynamoDB: DefaultCredentialsProvider takes no argument`,
 	})
 }
 
@@ -30,9 +30,9 @@ func TestD68_AssumeRole(t *testing.T) {
 	refusals(t, map[string]string{
 		"AwsCredentialsProviderDynamoDB = StsAssumeRoleCredentialsProvider|arn\n":                     where + "StsAssumeRoleCredentialsProvider wants |<role ARN>|<session name>",
 		"AwsCredentialsProviderDynamoDB = KclStsAssumeRoleCredentialsProvider|arn|s|externalId=a=b\n": where + "StsAssumeRoleCredentialsProvider: externalId must not contain =; the Java daemon would drop it and assume the role without",
-		"AwsCredentialsProviderDynamoDB = StsAssumeRoleCredentialsProvider|arn|s|endpoint=host\n":     where + `StsAssumeRoleCredentialsProvider: endpoint wants <host>^<signing region>, not "host"`,
+		"AwsCredentialsProviderDynamoDB = StsAssumeRoleCredentialsProvider|arn|s|endpoint=host\n":     where + "StsAssumeRoleCredentialsProvider: endpoint wants <host>^<signing region>",
 		"AwsCredentialsProviderDynamoDB = StsAssumeRoleCredentialsProvider|arn|s|extrnalId=a\n":       where + `StsAssumeRoleCredentialsProvider: no setting "extrnalId"; known are endpointRegion, endpoint and externalId`,
-		"AwsCredentialsProviderDynamoDB = StsAssumeRoleCredentialsProvider|arn|s|x\n":                 where + `StsAssumeRoleCredentialsProvider: "x" is not of the form key=value`,
+		"AwsCredentialsProviderDynamoDB = StsAssumeRoleCredentialsProvider|arn|s|x\n":                 where + "StsAssumeRoleCredentialsProvider: argument 3 is not of the form key=value",
 	})
 }
 
@@ -111,5 +111,32 @@ func TestD67_ChainInOrder(t *testing.T) {
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "b")
 	if creds, err := k.Options().Credentials.Retrieve(t.Context()); err != nil || creds.AccessKeyID != "a" {
 		t.Errorf("credentials %+v, %v", creds, err)
+	}
+}
+
+// TestD73_RefusalsDoNotTellArguments: errors are logged, and arguments may be secrets.
+func TestD73_RefusalsDoNotTellArguments(t *testing.T) {
+	for _, value := range []string{
+		"DefaultCredentialsProvider|hush", "ProfileCredentialsProvider|dev|hush", "StsAssumeRoleCredentialsProvider|arn|s|externalId:hush",
+		"StsAssumeRoleCredentialsProvider|arn|s|externalId=hush=", "StsAssumeRoleCredentialsProvider|arn|s|endpoint=hush", "StaticCredentialsProvider|id|hush",
+	} {
+		_, err := daemon.Load("f", []byte(minimal+"AwsCredentialsProviderDynamoDB = "+value+"\n"))
+		if err == nil || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%s: %v", value, err)
+		}
+	}
+}
+
+// TestKinesisClientHasFewRetries: the worker paces itself, unless the environment says otherwise.
+func TestKinesisClientHasFewRetries(t *testing.T) {
+	for env, want := range map[string]int{"": 2, "7": 7} {
+		t.Setenv("AWS_MAX_ATTEMPTS", env)
+		k, _, err := load(t, "regionName = eu-west-1\n").Clients(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := k.Options().RetryMaxAttempts; got != want {
+			t.Errorf("AWS_MAX_ATTEMPTS=%s: %d attempts, want %d", env, got, want)
+		}
 	}
 }

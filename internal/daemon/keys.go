@@ -118,7 +118,7 @@ var keys = map[string]key{
 	"executableQuoting":   {set: boolean(func(s *Settings) *bool { return &s.Quoting })},
 	"onProcessorFailure":  {set: onFailure},
 	"processingLanguage":  {set: anything, note: noEffect},
-	"maxActiveThreads":    {set: count(nil), note: javaThreads},
+	"maxActiveThreads":    {set: anyWhole, note: javaThreads},
 	"applicationName":     {set: text(func(s *Settings) *string { return &s.Application })},
 	"streamName":          {set: text(func(s *Settings) *string { return &s.StreamName })},
 	"streamArn":           {set: text(func(s *Settings) *string { return &s.StreamARN })},
@@ -227,6 +227,12 @@ const neverCreated = "has no effect here: that table is used where it exists, an
 
 func anything(*Settings, string) error { return nil }
 
+// anyWhole only checks the value: 0 and less mean no limit to the Java daemon.
+func anyWhole(_ *Settings, v string) error {
+	_, err := whole(v)
+	return err
+}
+
 func refuse(why string) setter {
 	return func(*Settings, string) error { return fmt.Errorf("%s", why) }
 }
@@ -252,16 +258,17 @@ func replyTimeout(s *Settings, v string) error {
 	if n <= 0 {
 		return fmt.Errorf("%d is not over 0; leave the key out for no limit", n)
 	}
+	if n > math.MaxInt32 {
+		return fmt.Errorf("%d is over %d", n, math.MaxInt32)
+	}
 	s.ReplyTimeout = time.Duration(n) * time.Second
 	return nil
 }
 
 func startPosition(s *Settings, v string) error {
 	switch {
-	case s.Start == stream.AtTimestamp: // initialPositionInStreamExtended beats it
-		fallthrough
 	case strings.EqualFold(v, "LATEST"), strings.EqualFold(v, "TRIM_HORIZON"):
-		if s.Start != stream.AtTimestamp {
+		if s.Start != stream.AtTimestamp { // initialPositionInStreamExtended beats it
 			s.Start.Sequence = stream.SequenceNumber(strings.ToUpper(v))
 		}
 		return nil

@@ -79,9 +79,6 @@ func TestD50_EveryKeyIsAccepted(t *testing.T) {
 	}
 	var text strings.Builder
 	for k, v := range values {
-		if k == "maxActiveThreads" {
-			v = "5"
-		}
 		fmt.Fprintf(&text, "%s = %s\n", k, v)
 	}
 	s := load(t, text.String())
@@ -215,9 +212,10 @@ func TestD62_StartPosition(t *testing.T) {
 		}
 	}
 	refusals(t, map[string]string{
-		"initialPositionInStream = AT_TIMESTAMP\n": "app.properties:5: initialPositionInStream: a time is given with initialPositionInStreamExtended, in epoch seconds, and without this key",
-		"initialPositionInStream = OLDEST\n":       `app.properties:5: initialPositionInStream: "OLDEST" is neither LATEST nor TRIM_HORIZON`,
-		"initialPositionInStreamExtended = soon\n": `app.properties:5: initialPositionInStreamExtended: "soon" is not a whole number: want epoch seconds`,
+		"initialPositionInStream = AT_TIMESTAMP\n":                                         "app.properties:5: initialPositionInStream: a time is given with initialPositionInStreamExtended, in epoch seconds, and without this key",
+		"initialPositionInStream = OLDEST\n":                                               `app.properties:5: initialPositionInStream: "OLDEST" is neither LATEST nor TRIM_HORIZON`,
+		"initialPositionInStreamExtended = 1700000000\ninitialPositionInStream = OLDEST\n": `app.properties:6: initialPositionInStream: "OLDEST" is neither LATEST nor TRIM_HORIZON`,
+		"initialPositionInStreamExtended = soon\n":                                         `app.properties:5: initialPositionInStreamExtended: "soon" is not a whole number: want epoch seconds`,
 	})
 }
 
@@ -294,8 +292,9 @@ func TestD44_ShutdownGrace(t *testing.T) {
 
 func TestD35_ReplyTimeout(t *testing.T) {
 	refusals(t, map[string]string{
-		"timeoutInSeconds = 0\n":    "app.properties:5: timeoutInSeconds: 0 is not over 0; leave the key out for no limit",
-		"timeoutInSeconds = soon\n": `app.properties:5: timeoutInSeconds: "soon" is not a whole number`,
+		"timeoutInSeconds = 0\n":          "app.properties:5: timeoutInSeconds: 0 is not over 0; leave the key out for no limit",
+		"timeoutInSeconds = soon\n":       `app.properties:5: timeoutInSeconds: "soon" is not a whole number`,
+		"timeoutInSeconds = 9999999999\n": "app.properties:5: timeoutInSeconds: 9999999999 is over 2147483647",
 	})
 }
 
