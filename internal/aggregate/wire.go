@@ -51,29 +51,33 @@ func (r *reader) field() field {
 		}
 		return f
 	}
-	var open [maxGroupDepth]uint64
-	open[0] = f.id
+	r.skipGroup(f.id)
+	return f
+}
+
+// skipGroup passes over the rest of a group, and those within.
+func (r *reader) skipGroup(id uint64) {
+	open := [maxGroupDepth]uint64{id}
 	for depth := 1; depth > 0; {
 		if !r.more() {
 			r.fail()
-			return field{}
+			return
 		}
 		switch in := r.value(); in.kind {
 		case startGroup:
 			if depth == maxGroupDepth {
 				r.fail()
-				return field{}
+				return
 			}
 			open[depth] = in.id
 			depth++
 		case endGroup:
 			if depth--; open[depth] != in.id {
 				r.fail()
-				return field{}
+				return
 			}
 		}
 	}
-	return f
 }
 
 // value reads one tag with its value; groups are two tags without.
