@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -166,6 +167,14 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, rt route, rep rep
 	}
 }
 
+// checksum is what DynamoDB sends of an answer's body; SDKs compare it and complain where it is missing.
+func checksum(parts net.Buffers) (sum uint32) {
+	for _, p := range parts {
+		sum = crc32.Update(sum, crc32.IEEETable, p)
+	}
+	return sum
+}
+
 // sharer is a response writer that can keep the parts of an answer instead of copying them.
 type sharer interface{ share(net.Buffers) }
 
@@ -176,6 +185,9 @@ func writeParts(w http.ResponseWriter, rep reply) {
 	}
 	w.Header().Set("Content-Type", rep.contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(n))
+	if rep.contentType == dynamoContentType {
+		w.Header().Set("X-Amz-Crc32", strconv.FormatUint(uint64(checksum(rep.parts)), 10))
+	}
 	if rep.contentType == rpcContentType {
 		w.Header().Set("Smithy-Protocol", "rpc-v2-cbor")
 	}
