@@ -27,6 +27,7 @@ func (t *term) clean(ctx context.Context, snap lease.Snapshot) error {
 	if t.l.cfg.KeepEnded {
 		return errors.Join(errs...)
 	}
+	errs = append(errs, t.collect(ctx, snap))
 	done := lineage.Finished(snap.Leases)
 	for _, row := range done.Delete {
 		errs = append(errs, t.delete(ctx, row))
@@ -38,18 +39,54 @@ func (t *term) clean(ctx context.Context, snap lease.Snapshot) error {
 	return errors.Join(errs...)
 }
 
+// garbageInterval is how often the leader looks for leases of shards that have left the retention period. Such a lease goes when
+// two looks in a row did not find its shard (the Java KCL's LeaseCleanupManager: every 30 min, one look).
+const garbageInterval = 15 * time.Minute
+
+// collect deletes the leases of shards that Kinesis does not list any more: nobody can end them properly.
+func (t *term) collect(ctx context.Context, snap lease.Snapshot) error {
+	now := time.Now()
+	if now.Before(t.nextCollect) {
+		return nil
+	}
+	t.nextCollect = now.Add(garbageInterval)
+	before := t.garbage
+	t.garbage = map[string]bool{}
+	var errs []error
+	for _, s := range t.l.cfg.Streams {
+		listed, err := t.l.listShards(ctx, s, "")
+		if err != nil {
+			errs = append(errs, err) // also where the stream is gone: its leases are for a person to judge
+			continue
+		}
+		for _, row := range lineage.Garbage(s.ID, listed, snap.Leases) {
+			t.garbage[row.Key] = true
+			if before[row.Key] {
+				t.l.cfg.Logger.Warn("shard has left the retention period", "stream", s.Name, "shard", row.Shard, "checkpoint", row.Checkpoint.String())
+				errs = append(errs, t.deleteIf(ctx, row, func(lease.Lease) bool { return true }))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // delete removes the row of a finished shard on condition that nothing but its renewals happened to it.
 func (t *term) delete(ctx context.Context, row lease.Lease) error {
+	return t.deleteIf(ctx, row, lease.Lease.Ended)
+}
+
+// deleteIf removes a row; one that has moved on meanwhile is removed if it still is what it was to be.
+func (t *term) deleteIf(ctx context.Context, row lease.Lease, still func(lease.Lease) bool) error {
 	for range deleteTries {
 		err := t.l.cfg.Store.Delete(ctx, row)
 		var moved *lease.HeldError
 		switch {
 		case err == nil:
-			t.l.cfg.Logger.Info("lease of a finished shard deleted", "stream", row.StreamID, "shard", row.Shard)
+			t.l.cfg.Logger.Info("lease deleted", "stream", row.StreamID, "shard", row.Shard)
 			return nil
 		case !errors.As(err, &moved):
 			return err
-		case !moved.Current.Ended():
+		case !still(moved.Current):
 			return nil // rewound meanwhile
 		}
 		row = moved.Current

@@ -33,6 +33,9 @@ type term struct {
 	seenAt    map[string]sighting // problems, by what they are
 	nextClean time.Time
 	nextAsk   time.Time
+
+	nextCollect time.Time
+	garbage     map[string]bool // leases whose shards the last look did not find
 }
 
 // serve does a leader's duties until ctx ends, or they have failed several times in a row.
@@ -43,7 +46,7 @@ func (l *Leader) serve(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		l.cfg.Note("assign leases", err)
+		l.cfg.Note(assignLeases, err)
 		wait := lookInterval
 		switch {
 		case err == nil:
@@ -70,7 +73,7 @@ func (t *term) round(ctx context.Context) error {
 	}
 	now := time.Now()
 	created, err := t.auditor.audit(ctx, snap, now)
-	t.l.cfg.Note("list shards", err) // no reason to stop leading: what has a row is assigned all the same
+	t.l.cfg.Note(listShards, err) // no reason to stop leading: what has a row is assigned all the same
 	if created {
 		began = time.Now()
 		if snap, err = t.l.cfg.Store.Snapshot(ctx); err != nil {
@@ -153,7 +156,7 @@ func (t *term) show(snap lease.Snapshot, plan assign.Plan, now time.Time) {
 			if len(plan.Candidates) == 0 {
 				why = "no worker reports itself alive"
 			}
-			problems = append(problems, Problem{Shard: stream.ShardID(key), What: why + ": nobody reads this shard", Since: since})
+			problems = append(problems, t.l.problem(key, since, why+": nobody reads this shard"))
 		}
 	}
 	for what, at := range t.seenAt {

@@ -70,16 +70,36 @@ func (l *Leader) Run(ctx context.Context) {
 	var reporting sync.WaitGroup
 	defer reporting.Wait()
 	reporting.Go(func() { l.report(ctx) })
+	var following follower
 	for ctx.Err() == nil {
 		leads, err := l.lock.campaign(ctx)
 		l.cfg.Note("read the leader's lock", err)
 		l.setLeader(l.lock.leader())
 		wait := l.lock.poll()
-		if leads {
+		switch {
+		case leads:
 			wait = l.term(ctx)
+			following = follower{}
+		case l.lock.leader() != "":
+			l.retired()
+			l.follow(ctx, &following)
+		default:
+			l.follow(ctx, &following)
 		}
 		sleep(ctx, wait)
 	}
+}
+
+// What a leader tries, as Note names it.
+const (
+	assignLeases = "assign leases"
+	listShards   = "list shards"
+)
+
+// retired forgets what this worker could not do as a leader, now that another leads.
+func (l *Leader) retired() {
+	l.cfg.Note(assignLeases, nil)
+	l.cfg.Note(listShards, nil)
 }
 
 // Leader returns the worker that leads as far as this one knows; empty if unknown.

@@ -30,7 +30,7 @@ type lock struct {
 	seen      *lease.LockItem // another's item, when last read
 	seenSince time.Time       // when its version was first seen
 
-	tried   *lease.LockItem // an acquisition whose reply was lost: it may be ours
+	tried   *lease.LockItem // a write whose reply was lost: the item may be this, and then it is ours
 	triedAt time.Time
 }
 
@@ -85,24 +85,37 @@ func (l *lock) campaign(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// beat proves the lock anew. ErrLockHeld means that it is lost. After a write in doubt the item may carry the new version:
-// the lock is then read, and believed if it is the one that was to be written.
+// beat proves the lock anew. ErrLockHeld means that it is lost. After a beat whose reply was lost the item may carry the version
+// that was to be written: the next beat is then refused, and the lock is believed in if it is that one.
 func (l *lock) beat(ctx context.Context) error {
 	asked, version := time.Now(), uuid.NewString()
 	next, err := l.store.BeatLock(ctx, *l.held, version)
-	if errors.Is(err, lease.ErrUnavailable) {
-		item, readErr := l.store.ReadLock(ctx)
-		if readErr != nil {
-			return err
-		}
-		if item != nil && item.Owner == l.me && item.Version == version {
-			next, err = *item, nil
-		}
+	switch {
+	case err == nil:
+		l.held, l.validUntil, l.tried = &next, asked.Add(lockDuration), nil
+		return nil
+	case errors.Is(err, lease.ErrLockHeld) && l.tried != nil:
+		return l.recognise(ctx)
+	case errors.Is(err, lease.ErrUnavailable) && l.tried == nil:
+		mine := *l.held
+		mine.Version = version
+		l.tried, l.triedAt = &mine, asked
 	}
+	return err
+}
+
+// recognise takes the item for ours if it is what a write whose reply was lost was to store.
+func (l *lock) recognise(ctx context.Context) error {
+	item, err := l.store.ReadLock(ctx)
 	if err != nil {
 		return err
 	}
-	l.held, l.validUntil = &next, asked.Add(lockDuration)
+	tried := l.tried
+	l.tried = nil
+	if item == nil || item.Owner != tried.Owner || item.Version != tried.Version {
+		return lease.ErrLockHeld
+	}
+	l.held, l.validUntil = tried, l.triedAt.Add(lockDuration)
 	return nil
 }
 

@@ -69,6 +69,9 @@ func (l *Leader) report(ctx context.Context) {
 	tick := time.NewTicker(sampleInterval)
 	defer tick.Stop()
 	next := time.Now().Add(reportInterval)
+	if !l.isReported() {
+		next = time.Now().Add(reportInterval / 8)
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -98,6 +101,12 @@ func (l *Leader) reportOnce(ctx context.Context, h *load) error {
 		l.mu.Unlock()
 	}
 	return err
+}
+
+func (l *Leader) isReported() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.reported.ID != ""
 }
 
 // Retire withdraws this worker from the fleet when it stops: it is given no more leases. An error is only logged: the report

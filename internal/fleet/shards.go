@@ -34,7 +34,7 @@ func (l *Leader) listShards(ctx context.Context, s Stream, filter lineage.Filter
 			return nil, fmt.Errorf("list the shards of %s: %w: %w", s.Name, errStreamGone, err)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("list the shards of %s: %w", s.Name, err)
+			return nil, fmt.Errorf("list the shards of %s: %w", s.Name, Explain(err, s.Name))
 		}
 		for _, sh := range out.Shards {
 			shard, err := shardOf(sh)

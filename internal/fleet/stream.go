@@ -21,7 +21,7 @@ type Stream struct {
 	ARN  string
 }
 
-// ErrNotReady says that a stream is being created or deleted.
+// ErrNotReady says that a stream is being created or deleted. Trying again helps, or tells that it does not exist.
 var ErrNotReady = errors.New("stream is not ready")
 
 // FindStreams describes the streams named by names or ARNs. multi gives them the IDs that rows of a table of several streams
@@ -57,7 +57,7 @@ func describe(ctx context.Context, client *kinesis.Client, name string, multi bo
 			name, client.Options().Region, err)
 	}
 	if err != nil {
-		return Stream{}, fmt.Errorf("describe stream %s: %w", name, err)
+		return Stream{}, fmt.Errorf("describe stream %s: %w", name, Explain(err, name))
 	}
 	d := out.StreamDescriptionSummary
 	if d.StreamStatus != types.StreamStatusActive && d.StreamStatus != types.StreamStatusUpdating {
@@ -70,6 +70,10 @@ func describe(ctx context.Context, client *kinesis.Client, name string, multi bo
 			return Stream{}, err
 		}
 		s.ID = lineage.StreamID{Account: account, Name: s.Name, CreatedAt: aws.ToTime(d.StreamCreationTimestamp)}.String()
+	}
+	// Only the leader lists shards, and any worker may become it: who may not is told now, not when the leader dies.
+	if _, err := client.ListShards(ctx, &kinesis.ListShardsInput{StreamARN: d.StreamARN, MaxResults: aws.Int32(1)}); err != nil {
+		return Stream{}, fmt.Errorf("list the shards of %s: %w", s.Name, Explain(err, s.Name))
 	}
 	return s, nil
 }

@@ -1,0 +1,230 @@
+package fleet_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+
+	"github.com/kinesis-go/kcl/internal/assign"
+	"github.com/kinesis-go/kcl/internal/fleet"
+	"github.com/kinesis-go/kcl/lease"
+	"github.com/kinesis-go/kcl/lease/memlease"
+	"github.com/kinesis-go/kcl/local"
+	"github.com/kinesis-go/kcl/stream"
+)
+
+// rig is one stream and one table, on which leaders can be started.
+type rig struct {
+	t      *testing.T
+	server *local.Server
+	client *kinesis.Client
+	store  lease.Store
+	mu     sync.Mutex
+	leads  map[string]bool
+}
+
+func newRig(t *testing.T, shards int) *rig {
+	r := &rig{t: t, server: local.New(local.Config{}), store: memlease.New(), leads: map[string]bool{}}
+	r.client = kinesis.NewFromConfig(r.server.AWSConfig())
+	r.must(r.server.CreateStream("s", shards))
+	return r
+}
+
+func (r *rig) must(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// lead starts a leader; the result stops it and waits.
+func (r *rig) lead(id string, store lease.Store) (stop func()) {
+	streams, err := fleet.FindStreams(r.t.Context(), r.client, []string{"s"}, false)
+	r.must(err)
+	l := fleet.New(fleet.Config{
+		ID: id, Store: store, Kinesis: r.client, Streams: streams, Start: stream.TrimHorizon,
+		Assign: assign.Config{Me: id}, Logger: slog.New(slog.DiscardHandler),
+		Assigned: func(...string) {}, Note: func(string, error) {},
+		Leading: func(leads bool) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if leads && r.leads[other(id)] {
+				r.t.Errorf("%s leads while %s does", id, other(id))
+			}
+			r.leads[id] = leads
+		},
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); l.Run(ctx) }()
+	return func() { cancel(); <-done }
+}
+
+func other(id string) string {
+	if id == "a" {
+		return "b"
+	}
+	return "a"
+}
+
+func (r *rig) isLeader(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.leads[id]
+}
+
+// TestLeaderCreatesAndAssigns: a new application has its rows, and the rows an owner, at once.
+func TestLeaderCreatesAndAssigns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 3)
+		defer r.lead("a", r.store)()
+		time.Sleep(time.Second)
+		snap, err := r.store.Snapshot(t.Context())
+		r.must(err)
+		for _, l := range snap.Leases {
+			if l.Owner != "a" || l.Checkpoint != stream.TrimHorizon || !l.HashKeys.IsKnown() {
+				t.Errorf("lease %+v", l)
+			}
+		}
+		if len(snap.Leases) != 3 || len(snap.Workers) != 1 || !r.isLeader("a") {
+			t.Errorf("%d leases, %d workers, a leads: %v", len(snap.Leases), len(snap.Workers), r.isLeader("a"))
+		}
+	})
+}
+
+// TestLockPassesOn: a leader that leaves is followed at once, and one that is silent after its lock's duration, never before.
+func TestLockPassesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1)
+		stopA := r.lead("a", r.store)
+		time.Sleep(time.Second)
+		defer r.lead("b", r.store)()
+		time.Sleep(time.Minute)
+		if !r.isLeader("a") || r.isLeader("b") {
+			t.Fatal("b leads beside a leader that lives")
+		}
+		stopA()
+		time.Sleep(3 * time.Second)
+		if !r.isLeader("b") {
+			t.Fatal("nobody follows a leader that left")
+		}
+	})
+}
+
+func TestSilentLeaderIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1)
+		cut := &breakable{Store: r.store}
+		defer r.lead("a", cut)()
+		time.Sleep(time.Second)
+		defer r.lead("b", r.store)()
+		time.Sleep(5 * time.Second)
+		cut.set(true)
+		began := time.Now()
+		for !r.isLeader("b") && time.Since(began) < time.Minute {
+			time.Sleep(100 * time.Millisecond)
+		}
+		if took := time.Since(began); took > 15*time.Second || took < 5*time.Second {
+			t.Errorf("replaced after %v", took)
+		}
+		cut.set(false)
+		time.Sleep(time.Minute)
+		if r.isLeader("a") || !r.isLeader("b") {
+			t.Error("the old leader leads again")
+		}
+	})
+}
+
+// TestS2LeaderThatCannotServeAbstains: a leader that has the lock but cannot do its duties gives it up and stays away.
+func TestS2LeaderThatCannotServeAbstains(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1)
+		blind := &breakable{Store: r.store, onlySnapshots: true}
+		blind.set(true)
+		defer r.lead("a", blind)()
+		time.Sleep(time.Second)
+		defer r.lead("b", r.store)()
+		time.Sleep(15 * time.Second)
+		if !r.isLeader("b") || r.isLeader("a") {
+			t.Error("a leader that cannot assign keeps the lock")
+		}
+	})
+}
+
+// breakable is a store that can be cut off.
+type breakable struct {
+	lease.Store
+	onlySnapshots bool
+	mu            sync.Mutex
+	broken        bool
+}
+
+var errCut = errors.New("cut")
+
+func (b *breakable) set(broken bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.broken = broken
+}
+
+func (b *breakable) fails(snapshot bool) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.broken && (snapshot || !b.onlySnapshots) {
+		return errors.Join(lease.ErrUnavailable, errCut)
+	}
+	return nil
+}
+
+func (b *breakable) Snapshot(ctx context.Context) (lease.Snapshot, error) {
+	if err := b.fails(true); err != nil {
+		return lease.Snapshot{}, err
+	}
+	return b.Store.Snapshot(ctx)
+}
+
+func (b *breakable) ReadLock(ctx context.Context) (*lease.LockItem, error) {
+	if err := b.fails(false); err != nil {
+		return nil, err
+	}
+	return b.Store.ReadLock(ctx)
+}
+
+func (b *breakable) BeatLock(ctx context.Context, held lease.LockItem, version string) (lease.LockItem, error) {
+	if err := b.fails(false); err != nil {
+		return lease.LockItem{}, err
+	}
+	return b.Store.BeatLock(ctx, held, version)
+}
+
+// TestGarbageIsCollected: the lease of a shard that left the retention period before it was read goes, after two looks.
+func TestGarbageIsCollected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1)
+		stop := r.lead("a", r.store)
+		time.Sleep(time.Second)
+		stop()
+		_, err := r.client.SplitShard(t.Context(), &kinesis.SplitShardInput{StreamName: aws.String("s"),
+			ShardToSplit: aws.String("shardId-000000000000"), NewStartingHashKey: aws.String("170141183460469231731687303715884105728")})
+		r.must(err)
+		time.Sleep(25 * time.Hour) // the parent is not listed any more, and nobody has read it
+		defer r.lead("a", r.store)()
+		time.Sleep(time.Hour)
+		snap, err := r.store.Snapshot(t.Context())
+		r.must(err)
+		keys := map[string]bool{}
+		for _, l := range snap.Leases {
+			keys[l.Key] = true
+		}
+		if keys["shardId-000000000000"] || !keys["shardId-000000000001"] || !keys["shardId-000000000002"] {
+			t.Errorf("leases: %v", keys)
+		}
+	})
+}
