@@ -85,18 +85,20 @@ func (l *lock) campaign(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// beat proves the lock anew. ErrLockHeld means that it is lost. After a beat whose reply was lost the item may carry the version
-// that was to be written: the next beat is then refused, and the lock is believed in if it is that one.
+// beat proves the lock anew. ErrLockHeld means that it is lost. If the reply to the last beat was lost, it first finds out what
+// became of it.
 func (l *lock) beat(ctx context.Context) error {
+	if l.tried != nil {
+		if err := l.recognise(ctx); err != nil {
+			return err
+		}
+	}
 	asked, version := time.Now(), uuid.NewString()
 	next, err := l.store.BeatLock(ctx, *l.held, version)
 	switch {
 	case err == nil:
-		l.held, l.validUntil, l.tried = &next, asked.Add(lockDuration), nil
-		return nil
-	case errors.Is(err, lease.ErrLockHeld) && l.tried != nil:
-		return l.recognise(ctx)
-	case errors.Is(err, lease.ErrUnavailable) && l.tried == nil:
+		l.held, l.validUntil = &next, asked.Add(lockDuration)
+	case errors.Is(err, lease.ErrUnavailable):
 		mine := *l.held
 		mine.Version = version
 		l.tried, l.triedAt = &mine, asked
@@ -104,7 +106,7 @@ func (l *lock) beat(ctx context.Context) error {
 	return err
 }
 
-// recognise takes the item for ours if it is what a write whose reply was lost was to store.
+// recognise reads the lock after a beat whose reply was lost: it is as it was, or as the beat was to leave it, or lost.
 func (l *lock) recognise(ctx context.Context) error {
 	item, err := l.store.ReadLock(ctx)
 	if err != nil {
@@ -112,10 +114,14 @@ func (l *lock) recognise(ctx context.Context) error {
 	}
 	tried := l.tried
 	l.tried = nil
-	if item == nil || item.Owner != tried.Owner || item.Version != tried.Version {
+	switch {
+	case item == nil || item.Owner != l.me:
+		return lease.ErrLockHeld
+	case item.Version == tried.Version:
+		l.held, l.validUntil = tried, l.triedAt.Add(lockDuration)
+	case item.Version != l.held.Version:
 		return lease.ErrLockHeld
 	}
-	l.held, l.validUntil = tried, l.triedAt.Add(lockDuration)
 	return nil
 }
 
