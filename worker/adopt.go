@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +31,7 @@ func (w *Worker) discover(ctx context.Context) {
 			attempt++
 		} else {
 			attempt = 0
+			w.untaken.keepOnly(keys)
 		}
 		w.adoptAll(ctx, append(keys, w.takeHints()...))
 		if !w.awaitHint(ctx, discoveryWait(attempt)) {
@@ -120,44 +122,49 @@ func (w *Worker) works(key string) bool {
 // on its way to us while its old owner still works: only a row that names us alone is renewed.
 func (w *Worker) adopt(ctx context.Context, key string) {
 	row, err := w.cfg.Leases.Get(ctx, key)
-	if err != nil || row.Owner != w.cfg.ID || row.InHandoff() {
-		if err != nil && !errors.Is(err, lease.ErrNotFound) && ctx.Err() == nil {
-			w.log.Warn("lease could not be read, will retry", "shard", key, "err", err)
-		}
+	switch {
+	case ctx.Err() != nil:
+		return
+	case errors.Is(err, lease.ErrNotFound), err == nil && (row.Owner != w.cfg.ID || row.InHandoff()):
+		w.untaken.forget(key)
+		return
+	case err != nil:
+		w.untaken.note(key, troubleAfter, "cannot be read: "+err.Error())
+		w.log.Warn("lease could not be read, will retry", "shard", key, "err", err)
 		return
 	}
 	source, ok := w.sourceOf(row)
 	if !ok {
+		if w.untaken.note(key, 0, "") {
+			w.log.Error("lease of a stream that this worker does not read", "stream", row.StreamID, "shard", row.Shard)
+		}
 		return
 	}
 	asked := time.Now()
 	row, err = w.cfg.Leases.Renew(ctx, row)
-	if err != nil {
-		if !errors.Is(err, stream.ErrLeaseLost) && ctx.Err() == nil {
-			w.log.Warn("lease could not be taken, will retry", "shard", key, "err", err)
-		}
+	switch {
+	case ctx.Err() != nil:
+		return
+	case errors.Is(err, stream.ErrLeaseLost): // to another, or to an earlier renewal of ours whose reply was lost
+		return
+	case err != nil:
+		w.untaken.note(key, troubleAfter, "cannot be taken: "+err.Error())
+		w.log.Warn("lease could not be taken, will retry", "shard", key, "err", err)
 		return
 	}
+	w.untaken.forget(key)
 	w.start(row, source, asked)
 }
 
-// sourceOf returns the stream of a lease. A lease of a stream that this worker does not read is a shard nobody reads: it is
-// shown as a problem.
+// sourceOf returns the stream of a lease; false if this worker does not read it.
 func (w *Worker) sourceOf(row lease.Lease) (fleet.Stream, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, s := range w.sources {
-		if s.ID == row.StreamID {
-			delete(w.strange, row.Key)
-			return s, true
-		}
+	i := slices.IndexFunc(w.sources, func(s fleet.Stream) bool { return s.ID == row.StreamID })
+	if i < 0 {
+		return fleet.Stream{}, false
 	}
-	if _, known := w.strange[row.Key]; !known {
-		w.strange[row.Key] = Problem{Stream: row.StreamID, Shard: row.Shard, Since: time.Now(),
-			What: "the lease is assigned to this worker, which is not configured to read its stream"}
-		w.log.Error("lease of a stream that this worker does not read", "stream", row.StreamID, "shard", row.Shard)
-	}
-	return fleet.Stream{}, false
+	return w.sources[i], true
 }
 
 // start begins an assignment on a lease that was proved by a write sent at asked.
@@ -170,8 +177,11 @@ func (w *Worker) start(row lease.Lease, source fleet.Stream, asked time.Time) {
 		cfg: cfg, source: source, shard: sh, log: log, budget: w.budget,
 		held:       newHeld(cfg, row, asked),
 		shardEnded: w.claimChildren,
+		passOn:     w.letGo,
+		twin:       w.metTwin,
 		machine:    lifecycle.Machine{EmptyBatches: cfg.EmptyBatches, ExitOnFailure: cfg.OnFailure == ExitWorker},
 		events:     make(chan lifecycle.Event, 1),
+		leaving:    make(chan struct{}),
 		over:       make(chan struct{}),
 		rand:       rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
@@ -220,7 +230,7 @@ func (w *Worker) insist(ctx context.Context, what string, try func(context.Conte
 
 // passing reports whether an error may go away by itself.
 func passing(err error) bool {
-	if errors.Is(err, lease.ErrThrottled) || errors.Is(err, lease.ErrUnavailable) {
+	if errors.Is(err, lease.ErrThrottled) || errors.Is(err, lease.ErrUnavailable) || errors.Is(err, fleet.ErrNotReady) {
 		return true
 	}
 	switch retry.Classify(err) {

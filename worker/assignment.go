@@ -28,25 +28,33 @@ type assignment struct {
 	held   *held
 	budget *fetch.Budget
 	log    *slog.Logger
-	// shardEnded is called once the end of the shard is durable.
-	shardEnded func(a *assignment)
+	// shardEnded is called once the end of the shard is durable, passOn when a processor does not let go of the lease in time, twin
+	// when the lease was lost to a writer with this worker's own id.
+	shardEnded, passOn func(a *assignment)
+	twin               func()
 
 	machine lifecycle.Machine
 	events  chan lifecycle.Event // capacity 1: the machine has one action under way at most
 	calls   sync.WaitGroup
+	leaving chan struct{} // closed when the shard is to be left; ends what is only tried again
 	over    chan struct{} // closed when run returns; ends what waits
 
 	session *session         // the processor and its context; nil between processors
+	former  *session         // the one before
 	reading *reading         // the fetch under way; nil when none is
 	page    fetch.Page       // in the processor's hands
 	kids    []lineage.Shard  // of the page that ended the shard
 	rand    *rand.Rand       // of the driver alone
 	meter   throughput       // of what the processor accepted
-	resume  <-chan time.Time // fires when a pause after a failure is over
+	resume  <-chan struct{}  // closed when a pause after a failure is over
 	outcome lifecycle.Action // the Finish action
 
-	seen view // what Status shows
+	leave sync.Once // closes leaving
+	seen  view      // what Status shows
 }
+
+// abandonAfter is how long a processor has to return after its context has ended. Then the lease is passed on without it.
+const abandonAfter = 2 * time.Second
 
 // run works on the shard until the assignment is over and returns the failure that ended it, if one did. stop asks it to
 // finish what is in hand, expire to give that up.
@@ -58,7 +66,8 @@ func (a *assignment) run(stop, expire <-chan struct{}) error {
 	var (
 		lost      = a.held.gone
 		handedOff = a.held.handedOff
-		overdue   <-chan time.Time
+		overdue   <-chan time.Time // a handoff has had its time
+		abandoned <-chan time.Time // the processor ignores the end of its context
 		slow      = time.NewTicker(a.cfg.SlowAfter)
 	)
 	defer slow.Stop()
@@ -80,10 +89,7 @@ func (a *assignment) run(stop, expire <-chan struct{}) error {
 			a.step(lifecycle.Event{Kind: lifecycle.Resume, From: a.held.current().Checkpoint})
 		case <-lost:
 			lost = nil
-			a.log.Info("lease lost", "cause", a.held.err())
-			if f := a.cfg.Trace.LeaseLost; f != nil {
-				f(a.shard, a.held.err())
-			}
+			a.noteLoss(a.held.err())
 			a.step(lifecycle.Event{Kind: lifecycle.Lost})
 		case <-handedOff:
 			handedOff = nil
@@ -94,10 +100,14 @@ func (a *assignment) run(stop, expire <-chan struct{}) error {
 			stop = nil
 			a.step(lifecycle.Event{Kind: lifecycle.Stop})
 		case <-expire:
-			expire = nil
+			expire, abandoned = nil, time.After(abandonAfter)
 			a.step(lifecycle.Event{Kind: lifecycle.Expire})
 		case <-overdue:
+			abandoned = time.After(abandonAfter)
 			a.step(lifecycle.Event{Kind: lifecycle.Expire})
+		case <-abandoned:
+			a.log.Error("processor ignores the end of its context, its shard is passed on all the same")
+			a.calls.Go(func() { a.passOn(a) })
 		case <-slow.C:
 			a.warnIfSlow()
 		}
@@ -105,11 +115,34 @@ func (a *assignment) run(stop, expire <-chan struct{}) error {
 	return a.outcome.Cause
 }
 
+// noteLoss tells of a lease that is lost while it was still wanted: not given up, nor that of a finished shard, whose row the
+// leader deletes in time.
+func (a *assignment) noteLoss(why error) {
+	if errors.Is(why, errGivenUp) {
+		return
+	}
+	if errors.Is(why, errRowGone) && a.machine.State() == lifecycle.Ended {
+		a.log.Info("lease of the finished shard is deleted")
+		return
+	}
+	a.log.Info("lease lost", "cause", why)
+	if errors.Is(why, errTwin) {
+		a.twin()
+	}
+	if f := a.cfg.Trace.LeaseLost; f != nil {
+		f(a.shard, why)
+	}
+}
+
 // failureBackoff is the pause before a failed processor is made anew.
 var failureBackoff = retry.Backoff{Floor: 500 * time.Millisecond, Min: time.Second, Max: time.Minute}
 
 // step feeds the machine and carries out what it answers.
 func (a *assignment) step(e lifecycle.Event) {
+	switch e.Kind {
+	case lifecycle.Stop, lifecycle.Lost, lifecycle.Expire:
+		a.leave.Do(func() { close(a.leaving) })
+	}
 	actions := a.machine.Step(e)
 	a.seen.phase(phaseOf(a.machine.State()), a.machine.Attempt())
 	for _, act := range actions {
@@ -126,7 +159,8 @@ func (a *assignment) do(act lifecycle.Action) {
 	case lifecycle.Deliver:
 		a.call(a.process)
 	case lifecycle.StoreChildren:
-		a.call(a.storeChildren)
+		ctx := a.session.ctx
+		a.call(func() lifecycle.Event { return a.storeChildren(ctx) })
 	case lifecycle.Close:
 		a.stopReading()
 		a.session.closing(act.Why)
@@ -159,7 +193,8 @@ func (a *assignment) make() {
 	a.session = s
 	a.startReading(row)
 	a.call(func() lifecycle.Event {
-		return lifecycle.Event{Kind: lifecycle.Made, Err: s.guard("start the processor", func() error {
+		a.seen.calling(time.Now())
+		err := s.guard("start the processor", func() error {
 			p, err := a.cfg.NewProcessor(s.ctx, stream.Assignment{
 				Stream: a.shard.Stream, Shard: a.shard.ID, HashKeys: row.HashKeys, From: row.Checkpoint,
 				Pending: row.Pending, PendingState: row.PendingState,
@@ -169,7 +204,9 @@ func (a *assignment) make() {
 			}
 			s.processor = p
 			return err
-		})}
+		})
+		a.seen.called(nil, err)
+		return lifecycle.Event{Kind: lifecycle.Made, Err: err}
 	})
 }
 
@@ -225,10 +262,10 @@ func (a *assignment) close(why stream.EndReason) lifecycle.Event {
 	a.seen.calling(time.Now())
 	err := s.guard("close the processor: "+why.String(), func() error { return s.processor.Close(s.ctx, why, s) })
 	a.seen.called(nil, err)
-	if err != nil && why != stream.ShardEnded {
-		a.log.Warn("processor did not close cleanly", "reason", why, "err", err)
-	}
 	ended := why == stream.ShardEnded && a.held.current().Ended()
+	if err != nil && ended {
+		a.log.Warn("processor failed after it had checkpointed the end of the shard", "err", err)
+	}
 	return lifecycle.Event{Kind: lifecycle.Closed, Err: err, EndStored: ended}
 }
 
@@ -237,7 +274,7 @@ func (a *assignment) drop() {
 	a.stopReading()
 	if a.session != nil {
 		a.session.end()
-		a.session = nil
+		a.session, a.former = nil, a.session
 	}
 }
 
@@ -249,7 +286,16 @@ func (a *assignment) backOff(act lifecycle.Action) {
 	if f := a.cfg.Trace.Failed; f != nil {
 		f(a.shard, act.Attempt, wait, act.Cause)
 	}
-	a.resume = time.After(wait)
+	resume, former := make(chan struct{}), a.former
+	a.resume = resume
+	a.calls.Go(func() {
+		defer close(resume)
+		ctx, cancel := a.whileHeld(context.Background())
+		defer cancel()
+		if sleep(ctx, wait) {
+			former.settle(ctx)
+		}
+	})
 }
 
 // warnIfSlow speaks up each interval while one call to the processor runs.
@@ -298,6 +344,17 @@ func (s *session) end() {
 	s.cancel(nil)
 }
 
+// settle waits for the checkpoint that a session may have under way after its end, and finds out whether one whose reply was lost
+// took effect. The next processor starts where they put it; else its own checkpoints would seem to lie behind.
+func (s *session) settle(ctx context.Context) {
+	select {
+	case s.turn <- struct{}{}:
+		<-s.turn
+		s.a.held.settle(ctx)
+	case <-ctx.Done():
+	}
+}
+
 // guard calls into the application and turns a panic into an error with its stack, so that it stays with this shard.
 func (s *session) guard(what string, f func() error) (err error) {
 	defer func() {
@@ -313,14 +370,17 @@ func (s *session) guard(what string, f func() error) (err error) {
 
 // Checkpoint implements stream.Checkpointer.
 func (s *session) Checkpoint(ctx context.Context, at stream.Position) error {
+	if err := s.a.held.err(); err != nil {
+		return fmt.Errorf("checkpoint shard %s: %w", s.a.shard.ID, err)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	}
-	if err := s.a.held.err(); err != nil {
-		return err
 	}
 	s.mu.Lock()
 	progress, over := s.progress, s.over

@@ -10,14 +10,8 @@ import (
 	"github.com/kinesis-go/kcl/internal/fetch"
 	"github.com/kinesis-go/kcl/internal/lifecycle"
 	"github.com/kinesis-go/kcl/internal/lineage"
-	"github.com/kinesis-go/kcl/internal/retry"
 	"github.com/kinesis-go/kcl/lease"
-	"github.com/kinesis-go/kcl/stream"
 )
-
-// parentPoll paces the look at the parents' leases: a consistent read of each, often enough that a child starts within a
-// second of its parents' end.
-var parentPoll = retry.Backoff{Min: 100 * time.Millisecond, Max: time.Second}
 
 // childrenOf returns the children that the last page of a shard names.
 func childrenOf(p fetch.Page) []lineage.Shard {
@@ -28,60 +22,16 @@ func childrenOf(p fetch.Page) []lineage.Shard {
 	return kids
 }
 
-// awaitParents returns once every parent's lease is finished or gone.
-func (a *assignment) awaitParents() lifecycle.Event {
-	ctx, cancel := a.whileHeld()
-	defer cancel()
-	row := a.held.current()
-	for attempt := 0; ; attempt++ {
-		waiting, err := a.blocking(ctx, row)
-		switch {
-		case err != nil && ctx.Err() == nil:
-			a.log.Warn("parents' leases could not be read, will retry", "attempt", attempt+1, "err", err)
-		case err == nil && len(waiting) == 0:
-			return lifecycle.Event{Kind: lifecycle.ParentsEnded}
-		case attempt == 0:
-			a.log.Info("shard waits for its parents to end", "parents", waiting)
-		}
-		if !sleep(ctx, parentPoll.Bound(attempt)) {
-			return lifecycle.Event{Kind: lifecycle.ParentsEnded} // the assignment ends: nobody listens
-		}
-	}
-}
-
-// blocking returns the parents that the shard of row must still wait for.
-func (a *assignment) blocking(ctx context.Context, row lease.Lease) ([]stream.ShardID, error) {
-	parents, err := a.present(ctx, lineage.ParentKeys(row))
-	if err != nil {
-		return nil, err
-	}
-	return lineage.Blocking(row, parents), nil
-}
-
-// present returns those of the leases that exist.
-func (a *assignment) present(ctx context.Context, keys []string) ([]lease.Lease, error) {
-	var rows []lease.Lease
-	for _, key := range keys {
-		row, err := a.cfg.Leases.Get(ctx, key)
-		switch {
-		case err == nil:
-			rows = append(rows, row)
-		case !errors.Is(err, lease.ErrNotFound):
-			return nil, fmt.Errorf("read lease %s: %w", key, err)
-		}
-	}
-	return rows, nil
-}
-
 // missingParentPatience is how long the end of a merged shard waits for a lease of the other parent that ought to exist. The
 // leader's audit finds such a hole and mends it well within this time.
 const missingParentPatience = 3 * time.Minute
 
 // storeChildren makes sure that each child of this ended shard has a row, then that this row names them. It goes on until it has
-// worked; it gives up only when the shard is left.
-func (a *assignment) storeChildren() lifecycle.Event {
-	ctx, cancel := a.whileHeld()
+// worked; it gives up only when the shard is left, and then whoever comes next reads the shard's last page again.
+func (a *assignment) storeChildren(processor context.Context) lifecycle.Event {
+	ctx, cancel := a.whileHeld(processor)
 	defer cancel()
+	defer a.seen.blocked("")
 	began := time.Now()
 	end := lineage.End{Parent: a.held.current(), Children: a.kids}
 	for attempt := 0; ; attempt++ {
@@ -97,10 +47,14 @@ func (a *assignment) storeChildren() lifecycle.Event {
 		}
 		if ctx.Err() == nil {
 			a.log.Warn("children's leases could not be stored, will retry", "attempt", attempt+1, "err", err)
-			a.seen.unread(err)
+			a.seen.blocked("the shard has ended, but its children's leases cannot be stored: " + err.Error())
 		}
-		if !sleep(ctx, insistBackoff.Bound(attempt)) {
+		select {
+		case <-ctx.Done():
 			return lifecycle.Event{Kind: lifecycle.Stored, Err: err}
+		case <-a.leaving:
+			return lifecycle.Event{Kind: lifecycle.Stored, Err: err}
+		case <-time.After(insistBackoff.Bound(attempt)):
 		}
 	}
 }
@@ -144,7 +98,7 @@ func (w *Worker) claimChildren(a *assignment) {
 		return
 	default:
 	}
-	ctx, cancel := a.whileHeld()
+	ctx, cancel := a.whileHeld(context.Background())
 	defer cancel()
 	for _, kid := range a.kids {
 		row, err := w.cfg.Leases.Get(ctx, lineage.Key(a.source.ID, kid.ID))
@@ -161,9 +115,9 @@ func (w *Worker) claimChildren(a *assignment) {
 	}
 }
 
-// whileHeld returns a context that ends with the lease, the assignment, or a bound on how long the caller may take in all.
-func (a *assignment) whileHeld() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.Background())
+// whileHeld returns a context that ends with the lease, the assignment, or parent.
+func (a *assignment) whileHeld(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(parent)
 	a.calls.Go(func() {
 		select {
 		case <-a.held.gone:

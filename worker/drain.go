@@ -13,10 +13,6 @@ import (
 	"github.com/kinesis-go/kcl/stream"
 )
 
-// abandonAfter is how long Run waits, once draining has timed out and the processors' contexts have ended, for calls that
-// do not heed their context.
-const abandonAfter = 2 * time.Second
-
 // drain lets every assignment finish and returns when all have, or when the time is over.
 func (w *Worker) drain(loops *sync.WaitGroup) error {
 	w.enter(Draining)
@@ -43,15 +39,21 @@ func (w *Worker) drain(loops *sync.WaitGroup) error {
 		return nil
 	case <-timeout.C:
 	}
-	late := w.names()
+	late := w.busy()
 	close(w.expire)
 	timeout.Reset(abandonAfter + releaseTimeout)
 	select {
 	case <-finished:
-		return fmt.Errorf("worker: draining took longer than %v; processors were cut off on %s", w.cfg.DrainTimeout, late)
 	case <-timeout.C:
-		return fmt.Errorf("worker: draining took longer than %v; processors ignore the end of their context on %s", w.cfg.DrainTimeout, w.names())
 	}
+	tooLong := fmt.Sprintf("worker: draining took longer than %v", w.cfg.DrainTimeout)
+	switch stuck := w.busy(); {
+	case stuck != "":
+		return fmt.Errorf("%s; processors ignore the end of their context on %s", tooLong, stuck)
+	case late != "":
+		return fmt.Errorf("%s; processors were cut off on %s", tooLong, late)
+	}
+	return fmt.Errorf("%s, because the lease table answers slowly", tooLong)
 }
 
 // chooseHeirs decides which workers take over, so that no leader has to notice first. Without an answer in time the leases
@@ -96,13 +98,17 @@ func (w *Worker) count() int {
 	return len(w.shards)
 }
 
-// names returns the shards that are still worked on.
-func (w *Worker) names() string {
+// busy names the shards that are still in a processor's hands.
+func (w *Worker) busy() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var names []string
 	for _, a := range w.shards {
-		names = append(names, a.shard.Stream+" "+string(a.shard.ID))
+		select {
+		case <-a.over:
+		default:
+			names = append(names, a.shard.Stream+" "+string(a.shard.ID))
+		}
 	}
 	slices.Sort(names)
 	return strings.Join(names, ", ")

@@ -76,6 +76,13 @@ func (h *held) trustLeft() time.Duration {
 	return time.Until(h.trustedUntil) + time.Millisecond
 }
 
+// Why a lease is lost, where that matters.
+var (
+	errGivenUp = fmt.Errorf("%w: given up", stream.ErrLeaseLost)
+	errRowGone = fmt.Errorf("%w: the lease's row is gone", stream.ErrLeaseLost)
+	errTwin    = fmt.Errorf("%w: the row was written by an operator, or by a second worker with this worker's id", stream.ErrLeaseLost)
+)
+
 // lose ends the trust in the lease; the first reason stays.
 func (h *held) lose(why error) {
 	h.mu.Lock()
@@ -124,7 +131,7 @@ func (h *held) write(ctx context.Context, done func(lease.Lease) bool, put func(
 				return nil
 			}
 		case errors.Is(err, lease.ErrNotFound):
-			h.lose(fmt.Errorf("%w: the lease's row is gone", stream.ErrLeaseLost))
+			h.lose(errRowGone)
 			return h.err()
 		case errors.Is(err, lease.ErrThrottled), errors.Is(err, stream.ErrPosition):
 			return err // nothing was written
@@ -197,7 +204,7 @@ func (h *held) reconcile(now lease.Lease) error {
 	case now.Counter == known.Counter:
 		return fmt.Errorf("%w: the row was changed under its counter", stream.ErrLeaseLost)
 	}
-	return fmt.Errorf("%w: the row was written by an operator, or by a second worker with the id %q", stream.ErrLeaseLost, h.me)
+	return errTwin
 }
 
 // learnChildren notes what was stored beside the counter.
@@ -231,6 +238,24 @@ func (h *held) checkpoint(ctx context.Context, at stream.Position) error {
 		})
 }
 
+// settle finds out whether a write in doubt took effect; it tries until it knows, the lease is lost, or ctx ends.
+func (h *held) settle(ctx context.Context) {
+	for attempt := 0; h.inDoubt(); attempt++ {
+		if err := h.renew(ctx, 0, false); err == nil || errors.Is(err, stream.ErrLeaseLost) {
+			return
+		}
+		if !sleep(ctx, insistBackoff.Bound(attempt)) {
+			return
+		}
+	}
+}
+
+func (h *held) inDoubt() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.doubtful
+}
+
 // giveUp passes the lease on after the processor's last call: to the next owner if a handoff is under way, else to heir,
 // or to nobody if heir is empty. Not being able to is no error of ours: others take the lease once it expires.
 func (h *held) giveUp(ctx context.Context, heir string) error {
@@ -243,7 +268,7 @@ func (h *held) giveUp(ctx context.Context, heir string) error {
 		}
 		return h.store.Release(ctx, row)
 	}
-	defer h.lose(fmt.Errorf("%w: given up", stream.ErrLeaseLost))
+	defer h.lose(errGivenUp)
 	for wait := 50 * time.Millisecond; ; wait *= 2 {
 		err := h.write(ctx, func(lease.Lease) bool { return false }, pass)
 		if err == nil || errors.Is(err, stream.ErrLeaseLost) { // lost: it is in other hands already, perhaps by an attempt in doubt

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kinesis-go/kcl/internal/fetch"
+	"github.com/kinesis-go/kcl/internal/fleet"
 	"github.com/kinesis-go/kcl/lease"
 )
 
@@ -64,6 +65,7 @@ func (a *assignment) fetchConfig(row lease.Lease) fetch.Config {
 			}
 		},
 		Failed: func(attempt int, err error) {
+			err = fleet.Explain(err, a.source.Name)
 			a.seen.unread(err)
 			a.log.Warn("shard not read, will retry", "attempt", attempt, "err", err)
 		},

@@ -90,19 +90,14 @@ func (w *Worker) Status() Status {
 		Application: w.cfg.Application, Worker: w.cfg.ID, Phase: w.phase, StartedAt: w.started,
 		BufferedBytes: w.budget.InUse(), MaxBytes: w.cfg.Reading.MaxBytes,
 	}
-	for _, p := range w.strange {
-		s.Problems = append(s.Problems, p)
-	}
-	for what, t := range w.troubles {
-		if now.Sub(t.since) >= troubleAfter || w.phase == Starting {
-			s.Problems = append(s.Problems, Problem{What: "cannot " + what + ": " + t.err.Error(), Since: t.since})
-		}
-	}
+	s.Problems = append(w.troublesLocked(now), w.twins.problems(now, w.cfg.ID)...)
+	sources := w.sources // set once
 	leader, working := w.leader, make([]*assignment, 0, len(w.shards))
 	for _, a := range w.shards {
 		working = append(working, a)
 	}
 	w.mu.Unlock()
+	s.Problems = append(s.Problems, w.untaken.problems(now, sources)...)
 	for _, a := range working {
 		shard, problems := a.seen.status(now, w.cfg.SlowAfter)
 		s.Shards, s.Problems = append(s.Shards, shard), append(s.Problems, problems...)
@@ -118,6 +113,3 @@ func (w *Worker) Status() Status {
 	sortProblems(s.Problems)
 	return s
 }
-
-// troubleAfter is how long a loop may fail before it is a problem: shorter outages mend themselves.
-const troubleAfter = 15 * time.Second

@@ -17,9 +17,11 @@ type view struct {
 	mu        sync.Mutex
 	s         ShardStatus
 	phaseAt   time.Time
-	readErr   error // of the reads in a row that failed since readErrAt; nil while reads succeed
-	readErrAt time.Time
+	readErr   error     // of the last read, if it failed
+	calledAt  time.Time // when the last call to the processor returned
 	failedAt  time.Time // of the first failure in a row of the processor
+	obstacle  string    // what the engine itself cannot get past, and has not since blockedAt; empty: nothing
+	blockedAt time.Time
 }
 
 func (v *view) begin(sh Shard, checkpoint stream.Position, now time.Time) {
@@ -69,14 +71,21 @@ func (v *view) read(p *fetch.Page) {
 	}
 }
 
-// unread notes a read that failed; nil notes one that succeeded.
+// unread notes a read that failed.
 func (v *view) unread(err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if err != nil && v.readErr == nil {
-		v.readErrAt = time.Now()
-	}
 	v.readErr = err
+}
+
+// blocked notes what the shard waits for although it should not have to; empty: nothing any more.
+func (v *view) blocked(by string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.obstacle == "" {
+		v.blockedAt = time.Now()
+	}
+	v.obstacle = by
 }
 
 func (v *view) calling(at time.Time) {
@@ -89,7 +98,7 @@ func (v *view) calling(at time.Time) {
 func (v *view) called(p *fetch.Page, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.s.CallSince = time.Time{}
+	v.s.CallSince, v.calledAt = time.Time{}, time.Now()
 	if p == nil || len(p.Records) == 0 {
 		return
 	}
@@ -121,8 +130,17 @@ func (v *view) failed(err error) {
 	}
 }
 
-// silentAfter is how long reads of a shard may fail before it counts as silent.
+// silentAfter is how long a shard may be without an answer to a read, or unable to go on, before it counts as silent.
 const silentAfter = 30 * time.Second
+
+// idleSinceLocked returns since when the processor has been ready for records without any read being answered; zero if it is
+// not ready.
+func (v *view) idleSinceLocked() time.Time {
+	if v.s.Phase != Processing || !v.s.CallSince.IsZero() {
+		return time.Time{}
+	}
+	return slices.MaxFunc([]time.Time{v.s.ReadAt, v.phaseAt, v.calledAt}, time.Time.Compare)
+}
 
 // status returns what there is to see, and what is wrong, if anything.
 func (v *view) status(now time.Time, slowAfter time.Duration) (ShardStatus, []Problem) {
@@ -142,8 +160,15 @@ func (v *view) status(now time.Time, slowAfter time.Duration) (ShardStatus, []Pr
 	case !s.CallSince.IsZero() && now.Sub(s.CallSince) >= slowAfter:
 		wrong(s.CallSince, "one call to the processor has run for "+now.Sub(s.CallSince).Round(time.Second).String())
 	}
-	if v.readErr != nil && now.Sub(v.readErrAt) >= silentAfter {
-		wrong(v.readErrAt, "nothing can be read: "+v.readErr.Error())
+	if v.obstacle != "" && now.Sub(v.blockedAt) >= silentAfter {
+		wrong(v.blockedAt, v.obstacle)
+	}
+	if since := v.idleSinceLocked(); !since.IsZero() && now.Sub(since) >= silentAfter {
+		if v.readErr != nil {
+			wrong(since, "nothing can be read: "+v.readErr.Error())
+		} else {
+			wrong(since, "no read has been answered, or there is no room for one in Reading.MaxBytes")
+		}
 	}
 	return s, problems
 }

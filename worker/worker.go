@@ -35,15 +35,11 @@ type Worker struct {
 	sources  []fleet.Stream
 	shards   map[string]*assignment // by lease key, from taking to the last call's return
 	hinted   map[string]bool        // lease keys that are said to be ours
-	strange  map[string]Problem     // leases that are ours, but cannot be worked on
 	inherit  map[string]string      // lease key to the worker that takes over
 	troubles map[string]trouble     // what the loops cannot do at present, by what they try
-}
+	twins    twins
 
-// trouble is something that does not work at present.
-type trouble struct {
-	since time.Time
-	err   error
+	untaken untaken // the leases that the table gives us, but we do not work on
 }
 
 // New checks cfg and returns a worker that works on a copy of it. All that is wrong is named at once.
@@ -65,7 +61,6 @@ func New(cfg Config) (*Worker, error) {
 		phase:    Idle,
 		shards:   map[string]*assignment{},
 		hinted:   map[string]bool{},
-		strange:  map[string]Problem{},
 		troubles: map[string]trouble{},
 	}, nil
 }
@@ -173,31 +168,16 @@ func (w *Worker) watchStore(ctx context.Context) {
 	}
 }
 
-// note remembers that something does not work, or, with nil, that it works again. A context's end is neither.
-func (w *Worker) note(what string, err error) {
-	if errors.Is(err, context.Canceled) {
-		return
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	switch t, known := w.troubles[what]; {
-	case err == nil:
-		delete(w.troubles, what)
-	case known:
-		w.troubles[what] = trouble{since: t.since, err: err}
-	default:
-		w.troubles[what] = trouble{since: time.Now(), err: err}
-	}
-}
-
 // work runs one assignment to its end, then lets go of the lease.
 func (w *Worker) work(a *assignment) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var keeping sync.WaitGroup
 	keeping.Go(func() { a.held.keep(ctx, func() (float64, bool) { return a.meter.sample(time.Now()) }) })
-	err := a.run(w.stop, w.expire)
-	if err != nil && w.cfg.OnFailure == ExitWorker && a.held.err() == nil {
-		w.fail(fmt.Errorf("worker: stream %s shard %s: %w", a.shard.Stream, a.shard.ID, err))
+	if err := a.run(w.stop, w.expire); err != nil {
+		a.log.Warn("processor failed, its shard is left", "checkpoint", a.held.current().Checkpoint.String(), "err", err)
+		if w.cfg.OnFailure == ExitWorker && a.held.err() == nil {
+			w.fail(fmt.Errorf("worker: stream %s shard %s: %w", a.shard.Stream, a.shard.ID, err))
+		}
 	}
 	why := a.reason()
 	a.log.Info("assignment ended", "reason", why.String(), "checkpoint", a.held.current().Checkpoint.String())
@@ -214,11 +194,12 @@ func (w *Worker) work(a *assignment) {
 
 // reason says why an assignment that is over has ended.
 func (a *assignment) reason() stream.EndReason {
+	why := a.held.err()
 	switch {
-	case a.held.err() != nil:
-		return stream.LeaseLost
 	case a.held.current().Ended():
 		return stream.ShardEnded
+	case why != nil && !errors.Is(why, errGivenUp):
+		return stream.LeaseLost
 	}
 	return stream.ShutdownRequested
 }

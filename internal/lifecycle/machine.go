@@ -193,8 +193,10 @@ func (m *Machine) resume(e Event) []Action {
 
 func (m *Machine) made(e Event) []Action {
 	switch {
-	case e.Err != nil && m.leaving():
-		return m.finish(nil)
+	case e.Err != nil && m.lost:
+		return m.finish(nil) // the context's end, not the application's failure
+	case e.Err != nil && m.stopping:
+		return m.finish(e.Err)
 	case e.Err != nil:
 		return m.fail(e.Err)
 	case m.leaving():
