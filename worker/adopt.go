@@ -177,7 +177,7 @@ func (w *Worker) start(row lease.Lease, source fleet.Stream, asked time.Time) {
 		cfg: cfg, source: source, shard: sh, log: log, budget: w.budget,
 		held:       newHeld(cfg, row, asked),
 		shardEnded: w.claimChildren,
-		passOn:     w.letGo,
+		passOn:     w.abandon,
 		twin:       w.metTwin,
 		machine:    lifecycle.Machine{EmptyBatches: cfg.EmptyBatches, ExitOnFailure: cfg.OnFailure == ExitWorker},
 		events:     make(chan lifecycle.Event, 1),
@@ -185,6 +185,7 @@ func (w *Worker) start(row lease.Lease, source fleet.Stream, asked time.Time) {
 		over:       make(chan struct{}),
 		rand:       rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
+	a.counted = sync.OnceFunc(w.working.Done)
 	a.meter.seed(row.Throughput, row.ThroughputKnown, asked)
 	a.seen.begin(sh, row.Checkpoint, time.Now())
 	w.mu.Lock()
@@ -199,8 +200,8 @@ func (w *Worker) start(row lease.Lease, source fleet.Stream, asked time.Time) {
 	if f := cfg.Trace.LeaseTaken; f != nil {
 		f(sh)
 	}
-	go func() { // awaited by drain
-		defer w.working.Done()
+	go func() { // awaited by drain, unless a processor ignores the end of its context
+		defer a.counted()
 		w.work(a)
 	}()
 }

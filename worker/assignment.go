@@ -32,6 +32,8 @@ type assignment struct {
 	// when the lease was lost to a writer with this worker's own id.
 	shardEnded, passOn func(a *assignment)
 	twin               func()
+	// counted takes the assignment off those that draining waits for.
+	counted func()
 
 	machine lifecycle.Machine
 	events  chan lifecycle.Event // capacity 1: the machine has one action under way at most

@@ -26,7 +26,7 @@ func (w *Worker) drain(loops *sync.WaitGroup) error {
 		w.chooseHeirs()
 	})
 	finished := make(chan struct{})
-	go func() { // ends with the last assignment; only a processor that ignores its context can hold it up
+	go func() { // ends with the last assignment, or when the last is abandoned
 		loops.Wait()
 		w.working.Wait()
 		close(finished)

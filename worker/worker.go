@@ -207,6 +207,12 @@ func (a *assignment) reason() stream.EndReason {
 // releaseTimeout bounds the farewell writes of one lease.
 const releaseTimeout = 3 * time.Second
 
+// abandon passes on the lease of an assignment whose processor cannot be ended.
+func (w *Worker) abandon(a *assignment) {
+	w.letGo(a)
+	a.counted()
+}
+
 // letGo passes on the lease of an assignment that is over, unless it is lost.
 func (w *Worker) letGo(a *assignment) {
 	row := a.held.current()
