@@ -82,13 +82,6 @@ var core = []string{
 // standardOnly are what a child process links.
 var standardOnly = []string{".", "stream", "internal/wire"}
 
-// awaiting are internal packages that nobody imports yet, with who will.
-var awaiting = map[string]string{
-	"internal/operate":         "kcl leases, workers, lag, release and rewind",
-	"internal/operate/checkup": "kcl doctor",
-	"internal/operate/cost":    "kcl cost",
-}
-
 // exceptions are files, or packages, that may break a rule, with the reason.
 var exceptions = map[string]map[string]string{
 	"streams": {
