@@ -266,3 +266,31 @@ func TestNearest(t *testing.T) {
 		}
 	}
 }
+
+func TestLocalVerbose(t *testing.T) {
+	b := start(t, "local", "-addr", "127.0.0.1:0", "-json", "-stream", "orders", "-verbose")
+	var ready localReady
+	if err := json.Unmarshal([]byte(b.line(t)), &ready); err != nil {
+		t.Fatal(err)
+	}
+	if r := kcl(t, "one\n", "put", "-endpoint", ready.Endpoint, "-stream", "orders"); r.code != 0 {
+		t.Fatal(r)
+	}
+	if code, stderr := b.stop(); code != 0 || !strings.Contains(stderr, "operation=PutRecords") {
+		t.Errorf("exit %d, stderr:\n%s", code, stderr)
+	}
+}
+
+// TestPutOutlivesLimits: what a shard refuses for its throughput is put again, and nothing is lost or put twice.
+func TestPutOutlivesLimits(t *testing.T) {
+	endpoint := serve(t, 1, "-limits")
+	r := kcl(t, "", "put", "-endpoint", endpoint, "-stream", "orders", "-count", "1500", "-json")
+	var s putSummary
+	if err := json.Unmarshal([]byte(r.stdout), &s); err != nil || r.code != 0 || s.Records != 1500 || s.Retries == 0 {
+		t.Errorf("put: %v, %v; want 1500 records, some of them put again", r, err)
+	}
+	read := kcl(t, "", "tail", "-endpoint", endpoint, "-stream", "orders", "-from", "oldest", "-count", "1500")
+	if n := strings.Count(read.stdout, "\n"); n != 1500 {
+		t.Errorf("%d records are in the stream", n)
+	}
+}

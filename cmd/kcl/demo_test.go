@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kinesis-go/kcl/cmd/kcl/internal/picture"
 	"github.com/kinesis-go/kcl/cmd/kcl/internal/scene"
@@ -79,5 +81,21 @@ func TestVerdictGolden(t *testing.T) {
 			}
 			golden(t, name+suffix, b.String())
 		}
+	}
+}
+
+// TestShowPicture draws at least one frame, whatever is going on, and gives the cursor back.
+func TestShowPicture(t *testing.T) {
+	f, err := os.CreateTemp(t.TempDir(), "terminal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	done := make(chan struct{})
+	close(done)
+	showPicture(scene.New(scene.Config{Duration: time.Second}), f, done)
+	text, err := os.ReadFile(f.Name())
+	if err != nil || !strings.Contains(string(text), "kcl demo") || !strings.HasSuffix(string(text), "\x1b[?25h") {
+		t.Errorf("drawn: %q, %v", text, err)
 	}
 }
