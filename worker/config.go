@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
@@ -154,56 +155,65 @@ func value[T any](v T) func() T { return func() T { return v } }
 
 // validate names every field that cannot be.
 func (c Config) validate() error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("worker: "+format, args...)) }
-	if c.Application == "" {
-		bad("Application is required")
+	var p problems
+	c.checkRequired(&p)
+	c.checkStart(&p)
+	c.checkTimes(&p)
+	c.checkRest(&p)
+	return errors.Join(p...)
+}
+
+// problems are what is wrong with a configuration.
+type problems []error
+
+// unless adds a problem unless all is well.
+func (p *problems) unless(ok bool, format string, args ...any) {
+	if !ok {
+		*p = append(*p, fmt.Errorf("worker: "+format, args...))
 	}
-	if len(c.Streams) == 0 {
-		bad("Streams is required")
+}
+
+func (c Config) checkRequired(p *problems) {
+	p.unless(c.Application != "", "Application is required")
+	p.unless(len(c.Streams) > 0, "Streams is required")
+	for i, s := range c.Streams {
+		p.unless(s != "", "Streams[%d] is empty", i)
+		p.unless(s == "" || !slices.Contains(c.Streams[:i], s), "Streams[%d] names %s again", i, s)
 	}
-	if c.NewProcessor == nil {
-		bad("NewProcessor is required")
-	}
-	if c.Kinesis == nil {
-		bad("Kinesis is required")
-	}
-	if c.Leases == nil {
-		bad("Leases is required")
-	}
+	p.unless(c.NewProcessor != nil, "NewProcessor is required")
+	p.unless(c.Kinesis != nil, "Kinesis is required")
+	p.unless(c.Kinesis == nil || c.Kinesis.Options().Region != "",
+		"Kinesis has no region: set AWS_REGION, or the region of its configuration")
+	p.unless(c.Leases != nil, "Leases is required")
+}
+
+func (c Config) checkStart(p *problems) {
 	switch c.Start {
 	case stream.Latest, stream.TrimHorizon:
-		if !c.StartAt.IsZero() {
-			bad("StartAt is set, but Start is %s, not AT_TIMESTAMP", c.Start)
-		}
+		p.unless(c.StartAt.IsZero(), "StartAt is set, but Start is %s, not AT_TIMESTAMP", c.Start)
 	case stream.AtTimestamp:
-		if c.StartAt.IsZero() {
-			bad("StartAt is required with Start AT_TIMESTAMP")
-		}
+		p.unless(!c.StartAt.IsZero(), "StartAt is required with Start AT_TIMESTAMP")
 	default:
-		bad("Start %s is none of LATEST, TRIM_HORIZON and AT_TIMESTAMP", c.Start)
+		p.unless(false, "Start %s is none of LATEST, TRIM_HORIZON and AT_TIMESTAMP", c.Start)
 	}
-	if c.LeaseDuration < time.Second {
-		bad("LeaseDuration %v is under 1s", c.LeaseDuration)
-	}
-	for name, d := range map[string]time.Duration{
-		"DrainTimeout": c.DrainTimeout, "HandoffTimeout": c.HandoffTimeout, "SlowAfter": c.SlowAfter, "Reading.Idle": c.Reading.Idle,
-	} {
-		if d < 0 {
-			bad("%s %v is negative", name, d)
-		}
-	}
-	if n := c.Reading.MaxRecords; n < 1 || n > 10_000 {
-		bad("Reading.MaxRecords %d is not within 1 to 10000", n)
-	}
-	if c.Reading.MaxBytes < 1<<20 {
-		bad("Reading.MaxBytes %d is under 1 MiB", c.Reading.MaxBytes)
-	}
-	if c.Balance.MaxLeases < 1 {
-		bad("Balance.MaxLeases %d is under 1", c.Balance.MaxLeases)
-	}
-	if c.Balance.Threshold < 1 || c.Balance.Threshold > 100 || c.Balance.Damping < 1 || c.Balance.Damping > 100 {
-		bad("Balance.Threshold %d and Balance.Damping %d are percentages within 1 to 100", c.Balance.Threshold, c.Balance.Damping)
-	}
-	return errors.Join(errs...)
+}
+
+func (c Config) checkTimes(p *problems) {
+	p.unless(c.LeaseDuration >= time.Second, "LeaseDuration %v is under 1s", c.LeaseDuration)
+	p.unless(c.DrainTimeout >= 0, "DrainTimeout %v is negative", c.DrainTimeout)
+	p.unless(c.HandoffTimeout >= 0, "HandoffTimeout %v is negative", c.HandoffTimeout)
+	p.unless(c.SlowAfter >= 0, "SlowAfter %v is negative", c.SlowAfter)
+	p.unless(c.Reading.Idle >= 0, "Reading.Idle %v is negative", c.Reading.Idle)
+}
+
+func (c Config) checkRest(p *problems) {
+	r, b := c.Reading, c.Balance
+	p.unless(r.MaxRecords >= 1 && r.MaxRecords <= 10_000, "Reading.MaxRecords %d is not within 1 to 10000", r.MaxRecords)
+	p.unless(r.MaxBytes >= 1<<20, "Reading.MaxBytes %d is under 1 MiB", r.MaxBytes)
+	p.unless(r.OnTrimmed == FailOnTrimmed || r.OnTrimmed == SkipTrimmed, "Reading.OnTrimmed %d is neither FailOnTrimmed nor SkipTrimmed", r.OnTrimmed)
+	p.unless(b.MaxLeases >= 1, "Balance.MaxLeases %d is under 1", b.MaxLeases)
+	p.unless(b.MaxThroughput > 0, "Balance.MaxThroughput %v is not above 0", b.MaxThroughput)
+	p.unless(b.Threshold >= 1 && b.Threshold <= 100, "Balance.Threshold %d is not a percentage within 1 to 100", b.Threshold)
+	p.unless(b.Damping >= 1 && b.Damping <= 100, "Balance.Damping %d is not a percentage within 1 to 100", b.Damping)
+	p.unless(c.OnFailure == RestartShard || c.OnFailure == ExitWorker, "OnFailure %d is neither RestartShard nor ExitWorker", c.OnFailure)
 }
