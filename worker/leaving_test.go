@@ -98,7 +98,9 @@ func situations() map[string]situation {
 			return w, release
 		}},
 		"backing off": {within: time.Second, arrange: func(r *rig, _ *faultyStore, cfg *worker.Config) (*running, func()) {
-			r.seen.process = func(context.Context, stream.Assignment, *stream.Batch, stream.Checkpointer) error { return errors.New("poison") }
+			r.seen.process = func(context.Context, stream.Assignment, *stream.Batch, stream.Checkpointer) error {
+				return errors.New("poison")
+			}
 			r.put("orders", "r", 1)
 			w := r.start(*cfg)
 			r.await(time.Minute, "the processor failed often", func() bool {

@@ -114,18 +114,18 @@ func (w *Worker) enter(p Phase) {
 	w.phase = p
 }
 
-// setUp finds the streams and makes the lease table ready. What may pass is tried again until ctx ends; what cannot is
-// returned.
+// setUp finds the streams, then makes the lease table ready: a stream's name that is misspelt leaves no table behind. What may
+// pass is tried again until ctx ends; what cannot is returned.
 func (w *Worker) setUp(ctx context.Context) error {
-	err := w.insist(ctx, "set up the lease table", func(ctx context.Context) error { return w.cfg.Leases.Setup(ctx, w.cfg.ID) })
-	if err != nil {
-		return fmt.Errorf("worker: set up the lease table of %s: %w", w.cfg.Application, err)
-	}
 	var sources []fleet.Stream
-	err = w.insist(ctx, "find the streams", func(ctx context.Context) (err error) {
+	err := w.insist(ctx, "find the streams", func(ctx context.Context) (err error) {
 		sources, err = fleet.FindStreams(ctx, w.cfg.Kinesis, w.cfg.Streams, w.multi())
 		return err
 	})
+	if err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	err = w.insist(ctx, "set up the lease table", func(ctx context.Context) error { return w.cfg.Leases.Setup(ctx, w.cfg.ID) })
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
