@@ -28,23 +28,30 @@ func (a *app) demoCommand() *cobra.Command {
 	var f demoFlags
 	cmd := &cobra.Command{
 		Use:   "demo [flags]",
-		Short: "Watch records flow through a split and a merge, with a verdict at the end",
-		Long: `Start the embedded Kinesis and DynamoDB, feed a stream, and read it with the real worker, over real HTTP, while one shard is
-split and two are merged. At the end, or at Ctrl-C, all is counted: what the service took from the producer against what the
-processors got. The exit code is 0 only if nothing is missing, altered or out of order, within shards and within partition
-keys.
+		Short: "Watch workers come and go while records flow, with a verdict at the end",
+		Long: `Start the embedded Kinesis and DynamoDB, feed a stream, and read it, over real HTTP, with three real workers, each a process of
+its own. Meanwhile one shard is split and two are merged; worker-2 is killed hard, without warning, and replaced later;
+worker-1 is restarted gently. At the end, or at Ctrl-C, all is counted: what the service took from the producer against what
+the processors got; and for each shard, the longest time that records waited and none was read, with the reason. The exit
+code is 0 only if nothing is missing, altered or out of order, within shards and within partition keys. Records that a
+killed worker read and did not checkpoint come twice.
+
+The lease duration is 3s, to keep the show short; a worker's default is 10s. It bounds how long the shards of a killed worker
+wait: about that, and up to 3s more. With -workers 1 there is one worker, in this process, and nothing happens to it.
 
 On a terminal there is a live picture: hash keys from top to bottom, time from left to right, a colour for each shard.
-Elsewhere there is a line every two seconds.`,
+Elsewhere there is a line for each event, and the sums every two seconds.`,
 		Args: noArguments,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
+	flags.IntVar(&f.scene.Workers, "workers", 3, "workers at the beginning")
+	flags.DurationVar(&f.scene.LeaseDuration, "lease", 3*time.Second, "how long a worker may be silent before its shards go to others")
 	flags.IntVar(&f.scene.Shards, "shards", 4, "shards at the beginning")
 	flags.Float64Var(&f.scene.Rate, "rate", 400, "records a second")
 	flags.IntVar(&f.scene.Size, "size", 256, "bytes of a record's data")
 	flags.IntVar(&f.scene.Keys, "keys", 500, "different partition keys")
-	flags.DurationVar(&f.scene.Duration, "duration", 18*time.Second, "how long records flow")
+	flags.DurationVar(&f.scene.Duration, "duration", 26*time.Second, "how long records flow")
 	flags.Uint64Var(&f.scene.Seed, "seed", 0, "what the records hold and which shards change (default: random)")
 	flags.BoolVar(&f.plain, "plain", false, "lines instead of a picture")
 	flags.BoolVar(&f.json, "json", false, "print the verdict as JSON")
@@ -57,6 +64,7 @@ Elsewhere there is a line every two seconds.`,
 		}
 		return a.demo(cmd.Context(), f)
 	}
+	cmd.AddCommand(a.demoWorkerCommand())
 	return cmd
 }
 
@@ -66,6 +74,10 @@ const maxDemoRecords = 10_000_000
 func (f demoFlags) check() error {
 	c := f.scene
 	switch {
+	case c.Workers < 1 || c.Workers > 16:
+		return usagef("-workers %d is not within 1 to 16", c.Workers)
+	case c.LeaseDuration < time.Second:
+		return usagef("-lease %v is under 1s", c.LeaseDuration)
 	case c.Shards < 1 || c.Shards > 64:
 		return usagef("-shards %d is not within 1 to 64", c.Shards)
 	case c.Rate <= 0:
@@ -91,6 +103,9 @@ func (a *app) demo(ctx context.Context, f demoFlags) error {
 	defer services.stop()
 	f.scene.Stream = "demo"
 	f.scene.Where = services.endpoint
+	if f.scene.Workers > 1 {
+		f.scene.Spawn = spawner(services.endpoint, f)
+	}
 	f.scene.Kinesis, f.scene.DynamoDB = services.clients()
 	s := scene.New(f.scene)
 	working, cancel := a.untilForced(ctx)

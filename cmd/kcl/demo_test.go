@@ -1,9 +1,20 @@
+//go:build unix
+
 package main
 
 import (
+	"bufio"
+	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -12,9 +23,17 @@ import (
 	"github.com/kinesis-go/kcl/internal/ledger"
 )
 
+// init lets the test binary be the workers of kcl demo, which starts the program that it is part of once more.
+func init() {
+	if len(os.Args) > 2 && os.Args[1] == "demo" && os.Args[2] == "worker" {
+		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
+}
+
+// TestDemo: one worker, in this process.
 func TestDemo(t *testing.T) {
 	t.Parallel()
-	r := kcl(t, "", "demo", "-duration", "2s", "-rate", "300", "-shards", "2", "-seed", "7", "-json")
+	r := kcl(t, "", "demo", "-workers", "1", "-duration", "2s", "-rate", "300", "-shards", "2", "-seed", "7", "-json")
 	var report scene.Report
 	if err := json.Unmarshal([]byte(r.stdout), &report); err != nil {
 		t.Fatalf("%v: %v", err, r)
@@ -28,6 +47,96 @@ func TestDemo(t *testing.T) {
 			t.Errorf("stderr does not tell %q:\n%s", want, r.stderr)
 		}
 	}
+}
+
+// TestDemoFleet: three processes of which one is killed and one restarted.
+func TestDemoFleet(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs real processes for seconds")
+	}
+	t.Parallel()
+	r := kcl(t, "", "demo", "-duration", "9s", "-lease", "1s", "-rate", "200", "-seed", "7", "-json")
+	var report scene.Report
+	if err := json.Unmarshal([]byte(r.stdout), &report); err != nil {
+		t.Fatalf("%v: %v", err, r)
+	}
+	total := report.Verdict.Total
+	if r.code != 0 || !report.Good || total.Put < 1500 || total.Put != total.Delivered || len(report.Verdict.Shards) != 7 {
+		t.Errorf("%v", r)
+	}
+	if len(report.Gaps) != 7 || len(report.Causes) == 0 {
+		t.Errorf("gaps %v, causes %v, want a gap of each of 7 shards", report.Gaps, report.Causes)
+	}
+	for _, want := range []string{
+		"worker-3 starts, process ", "split #", "merged #", "worker-2 was killed", "worker-2.2 starts", "worker-1 is restarted", "worker-1.2 starts", " leads\n",
+	} {
+		if !strings.Contains(r.stderr, want) {
+			t.Errorf("stderr does not tell %q:\n%s", want, r.stderr)
+		}
+	}
+	for _, child := range started(t, r.stderr) {
+		if err := syscall.Kill(child, 0); !errors.Is(err, syscall.ESRCH) {
+			t.Errorf("process %d is left over: %v", child, err)
+		}
+	}
+}
+
+// started returns the processes that a demo says it started.
+func started(t *testing.T, said string) []int {
+	t.Helper()
+	var pids []int
+	for _, m := range regexp.MustCompile(`starts, process (\d+)`).FindAllStringSubmatch(said, -1) {
+		pid, err := strconv.Atoi(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	return pids
+}
+
+// TestDemoIsKilled: worker processes do not outlive the demo, whatever ends it.
+func TestDemoIsKilled(t *testing.T) {
+	b := newBench(t, 1)
+	t.Parallel()
+	p := &process{cmd: exec.Command("./kcl", "demo", "-duration", "10m"), stderr: &bytes.Buffer{}, done: make(chan struct{})}
+	p.cmd.Dir = b.dir
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = p.cmd.Wait() }()
+	defer func() { _ = p.cmd.Process.Kill() }()
+	lines := bufio.NewScanner(stderr)
+	var said strings.Builder
+	for lines.Scan() {
+		fmt.Fprintln(&said, lines.Text())
+		if strings.HasSuffix(lines.Text(), " leads") {
+			break
+		}
+	}
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	children := started(t, said.String())
+	if len(children) != 3 {
+		t.Errorf("%d workers were started:\n%s", len(children), &said)
+	}
+	for _, child := range children {
+		eventually(t, "the worker is gone", func() bool { return gone(child) })
+	}
+}
+
+// gone reports whether a process has ended. One that has, but whose new parent has not asked how, is still there to kill(2).
+func gone(pid int) bool {
+	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		return true
+	}
+	state, err := exec.Command("ps", "-o", "stat=", "-p", fmt.Sprint(pid)).Output()
+	return err != nil || strings.HasPrefix(strings.TrimSpace(string(state)), "Z")
 }
 
 // TestDemoStops: the end of the context is Ctrl-C, and there is a verdict all the same.
@@ -47,6 +156,8 @@ func TestDemoStops(t *testing.T) {
 
 func TestDemoUsageErrors(t *testing.T) {
 	for args, want := range map[string]string{
+		"demo -workers 0":                   "kcl: -workers 0 is not within 1 to 16\n",
+		"demo -lease 1ms":                   "kcl: -lease 1ms is under 1s\n",
 		"demo -shards 0":                    "kcl: -shards 0 is not within 1 to 64\n",
 		"demo -rate 0":                      "kcl: -rate 0 is not over 0\n",
 		"demo -size -1":                     "kcl: -size -1 is not within 0 to 1048576\n",
@@ -68,8 +179,15 @@ func TestVerdictGolden(t *testing.T) {
 			{Shard: "shardId-000000000000", Counts: ledger.Counts{Put: 2000, Delivered: 2000, Duplicates: 5}},
 			{Shard: "shardId-000000000012", Counts: ledger.Counts{Put: 1000, Delivered: 1000}},
 		},
+	}, Gaps: []scene.Gap{
+		{Shard: "shardId-000000000000", At: 8.6, Seconds: 4.172, Why: "worker-2 was killed"},
+		{Shard: "shardId-000000000012", At: 15, Seconds: 0.254, Why: "the pause between two reads"},
+	}, Causes: []scene.Gap{
+		{Shard: "shardId-000000000000", At: 0, Seconds: 0.85, Why: "cold start"},
+		{Shard: "shardId-000000000000", At: 8.6, Seconds: 4.172, Why: "worker-2 was killed"},
 	}}
 	bad := good
+	bad.Gaps, bad.Causes = nil, nil
 	bad.Good, bad.Faults = false, []string{"12 records were not delivered within 20s"}
 	bad.Verdict.Total = ledger.Counts{Put: 3000, Delivered: 2989, Missing: 12, OutOfOrder: 2, Altered: 1, Unknown: 1, Bytes: 767000}
 	bad.Verdict.KeyOutOfOrder = 3

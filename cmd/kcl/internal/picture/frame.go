@@ -14,12 +14,21 @@ type Frame struct {
 	Elapsed time.Duration
 	Total   time.Duration // until records stop flowing
 
-	Shards []Shard // in the order of their ids
-	River  []Column
-	Events []Event
+	Workers []Worker // in the order in which they came; none: the shards tell enough
+	Shards  []Shard  // in the order of their ids
+	River   []Column
+	Events  []Event
 
 	Put, Delivered, Duplicates, OutOfOrder int64
 	RecordsPerSecond, BytesPerSecond       float64
+}
+
+// Worker is one of several workers.
+type Worker struct {
+	ID      string
+	Leads   bool // it is the leader
+	Leaving bool // it was asked to go, or was killed
+	Gone    bool
 }
 
 // Shard is one shard, with who reads it.
@@ -33,7 +42,8 @@ type Shard struct {
 	Put, Delivered, Duplicates int64
 	Behind                     time.Duration
 	BehindKnown                bool
-	Rates                      []float64 // records per second over the last moments, oldest first
+	Rates                      []float64     // records per second over the last moments, oldest first
+	Waits                      time.Duration // for how long records wait and none was read
 }
 
 // State is where a shard stands.

@@ -14,7 +14,7 @@ import (
 func (f Frame) Lines(colors Colors, width, height int) []string {
 	const leastEvents, mostEvents, mostRows = 3, 8, 12
 	height-- // the cursor's
-	shards := f.table()
+	shards := append(f.team(), f.table()...)
 	room := height - 6 - len(shards) // title, sums and the blank lines between
 	rows := min(max(room-leastEvents, 0), mostRows)
 	lines := []line{f.head(width), nil}
@@ -159,6 +159,43 @@ func last(values []float64) float64 {
 	return values[len(values)-1]
 }
 
+// team names the workers, those who are gone too.
+func (f Frame) team() []line {
+	if len(f.Workers) == 0 {
+		return nil
+	}
+	held := map[string]int{}
+	for _, s := range f.Shards {
+		if s.State != Done {
+			held[s.Owner]++
+		}
+	}
+	l := line{plain(" ")}
+	for _, w := range f.Workers {
+		switch {
+		case w.Gone:
+			l = append(l, tint(faint, "✗ %s  ", w.ID))
+			continue
+		case w.Leaving:
+			l = append(l, tint(red, "▼ "))
+		case w.Leads:
+			l = append(l, tint(green, "★ "))
+		default:
+			l = append(l, tint(green, "● "))
+		}
+		l = append(l, strong(w.ID), tint(faint, " reads %d  ", held[w.ID]))
+	}
+	return []line{l, nil}
+}
+
+// owner is who reads a shard, or for how long nobody has although records wait.
+func owner(s Shard) string {
+	if s.State == Free && s.Waits > 0 {
+		return "waits " + seconds(s.Waits)
+	}
+	return s.Owner
+}
+
 // table lists all shards.
 func (f Frame) table() []line {
 	lines := []line{{tint(faint, " %-6s %-9s %-9s %-12s %9s %9s %5s  %s", "shard", "from", "state", "worker", "put", "delivered", "twice", "records/s")}}
@@ -177,7 +214,7 @@ func (f Frame) table() []line {
 			tint(c, " %s %-4s", mark, Short(s.ID)),
 			tint(faint, " %-9s ", parents(s.Parents)),
 			state,
-			plain(" %-12.12s %9s %9s %5s  ", s.Owner, Thousands(s.Put), Thousands(s.Delivered), Thousands(s.Duplicates)),
+			plain(" %-12.12s %9s %9s %5s  ", owner(s), Thousands(s.Put), Thousands(s.Delivered), Thousands(s.Duplicates)),
 			tint(c, "%s", sparkline(s.Rates)),
 		})
 	}

@@ -51,25 +51,6 @@ func (s *Scene) awaitActive(ctx context.Context) error {
 	}
 }
 
-// direct splits one shard and merges two while records flow.
-func (s *Scene) direct(ctx context.Context) error {
-	random := rand.New(rand.NewPCG(s.cfg.Seed, 1))
-	for _, act := range []struct {
-		at float64 // of the duration
-		do func(context.Context, *rand.Rand) error
-	}{{0.28, s.split}, {0.55, s.merge}} {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(time.Until(s.beginning().Add(time.Duration(act.at * float64(s.cfg.Duration))))):
-		}
-		if err := act.do(ctx, random); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // split divides a shard in the middle.
 func (s *Scene) split(ctx context.Context, random *rand.Rand) error {
 	open, err := s.open(ctx)
@@ -209,6 +190,9 @@ func (s *Scene) see(found types.Shard) (isNew bool, err error) {
 	known := len(s.shards)
 	sh := s.shardLocked(stream.ShardID(*found.ShardId))
 	sh.keys, sh.parents = keys, parents
+	if len(s.shards) > known && len(parents) > 0 {
+		sh.cause = reshard
+	}
 	sh.closed = found.SequenceNumberRange.EndingSequenceNumber != nil
 	return len(s.shards) > known, nil
 }

@@ -2,9 +2,7 @@ package scene
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -14,12 +12,10 @@ import (
 	"github.com/kinesis-go/kcl/cmd/kcl/internal/picture"
 	"github.com/kinesis-go/kcl/cmd/kcl/internal/produce"
 	"github.com/kinesis-go/kcl/internal/ledger"
-	"github.com/kinesis-go/kcl/lease/dynamolease"
 	"github.com/kinesis-go/kcl/stream"
-	"github.com/kinesis-go/kcl/worker"
 )
 
-// Config says what is played. All fields are required.
+// Config says what is played. All fields are required but Spawn and Workers.
 type Config struct {
 	Kinesis  *kinesis.Client
 	DynamoDB *dynamodb.Client
@@ -32,10 +28,15 @@ type Config struct {
 	Keys     int // different partition keys
 	Duration time.Duration
 	Seed     uint64
-}
 
-// application is the name of the readers, and of their table.
-func (c Config) application() string { return c.Stream + "-readers" }
+	LeaseDuration time.Duration // of the workers
+	// Workers is how many there are at the beginning; default 1. With more, one is killed, one joins and one is restarted.
+	Workers int
+	// Spawn starts a worker process; default: there is one worker, in this process.
+	Spawn func(id string) (Process, error)
+	// Calm leaves out all that would happen to shards and workers.
+	Calm bool
+}
 
 // Report is how it went.
 type Report struct {
@@ -46,6 +47,8 @@ type Report struct {
 	Seed     uint64         `json:"seed"`
 	Producer produce.Stats  `json:"producer"`
 	Verdict  ledger.Verdict `json:"verdict"`
+	Gaps     []Gap          `json:"gaps,omitempty"`   // the longest of each shard
+	Causes   []Gap          `json:"causes,omitempty"` // the longest for each reason, in the order of time
 	Events   []ReportEvent  `json:"events"`
 }
 
@@ -69,58 +72,56 @@ type Scene struct {
 	events []picture.Event
 	faults []string
 	rate   meter
+	crew   []*member
+	causes map[string]Gap     // the longest for each reason
+	end    context.CancelFunc // ends the play before its time
 }
 
 // New returns a scene that has not begun.
-func New(cfg Config) *Scene { return &Scene{cfg: cfg, phase: "setting up"} }
+func New(cfg Config) *Scene {
+	cfg.Workers = max(cfg.Workers, 1)
+	return &Scene{cfg: cfg, phase: "setting up", causes: map[string]Gap{}}
+}
 
-// workerID is the one worker of the scene.
-const workerID = "worker-1"
-
-// Run plays the scene until its duration is over or enough is closed, then lets the worker finish what is in the stream, and
-// stops it. It returns an error if there was nothing to judge.
+// Run plays the scene until its duration is over or enough is closed, then lets the workers finish what is in the stream, and
+// stops them; none is left when it returns. The end of ctx kills those in processes of their own. It returns an error if
+// there was nothing to judge.
 func (s *Scene) Run(ctx context.Context, enough <-chan struct{}) (Report, error) {
 	s.start()
 	if err := s.createStream(ctx); err != nil {
 		return Report{}, err
 	}
-	leases, err := dynamolease.New(dynamolease.Config{
-		Client: s.cfg.DynamoDB, Application: s.cfg.application(), Logger: slog.New(complaints{scene: s}),
-	})
-	if err != nil {
-		return Report{}, err
-	}
-	w, err := worker.New(s.workerConfig(leases))
-	if err != nil {
-		return Report{}, err
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	working, stopWorker := context.WithCancel(ctx)
-	defer stopWorker()
-	var running, sampling sync.WaitGroup
-	var workErr error
-	running.Go(func() {
-		if workErr = w.Run(working); workErr != nil {
-			cancel(fmt.Errorf("the worker ended: %w", workErr))
+	playing, end := context.WithCancel(ctx)
+	defer end()
+	s.mu.Lock()
+	s.end = end
+	s.mu.Unlock()
+	for n := range s.cfg.Workers {
+		if err := s.hire(ctx, fmt.Sprint("worker-", n+1)); err != nil {
+			s.dismiss(ctx)
+			return Report{}, err
 		}
-	})
+	}
 	sampled := make(chan struct{})
+	var sampling sync.WaitGroup
 	sampling.Go(func() { s.sampleUntil(sampled) })
-	stats, stopped, playErr := s.play(ctx, enough)
-	s.enter("the worker stops")
-	stopWorker()
-	running.Wait()
+	stats, stopped, playErr := s.play(playing, enough)
+	s.enter("the workers stop")
+	s.dismiss(ctx)
 	close(sampled)
 	sampling.Wait()
-	if workErr != nil {
-		s.fault("the worker ended with an error: %v", workErr)
-	}
-	if playErr != nil && !errors.Is(playErr, workErr) {
+	if playErr != nil {
 		s.fault("%v", playErr)
 	}
 	s.enter("done")
 	return s.report(stats, stopped), nil
+}
+
+// hopeless ends the play: nobody will read the rest.
+func (s *Scene) hopeless() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end()
 }
 
 // play feeds the stream and changes its shards meanwhile, then waits until all is delivered.
@@ -130,7 +131,7 @@ func (s *Scene) play(ctx context.Context, enough <-chan struct{}) (stats produce
 	defer stopFeeding()
 	var directing sync.WaitGroup
 	directing.Go(func() {
-		if err := s.direct(feeding); err != nil && ctx.Err() == nil && feeding.Err() == nil {
+		if err := s.direct(ctx, feeding); err != nil && ctx.Err() == nil {
 			s.fault("%v", err)
 		}
 	})
@@ -171,6 +172,7 @@ const feedLinger = 25 * time.Millisecond
 
 func (s *Scene) took(r produce.Record, id stream.ShardID, at stream.SequenceNumber) {
 	s.books.Took(id, at, r.Key, r.Data)
+	s.wait(id)
 }
 
 // patience is how long nothing may be delivered before the rest is given up as missing: more than twice what a worker
@@ -216,6 +218,7 @@ func (s *Scene) report(stats produce.Stats, stopped bool) Report {
 	if v.Total.Put == 0 {
 		r.Faults = append(r.Faults, "nothing was put")
 	}
+	r.Gaps, r.Causes = s.gapsLocked()
 	r.Good = v.Good && len(r.Faults) == 0
 	return r
 }

@@ -29,7 +29,7 @@ func config(shards int, tamper func(answer map[string]any)) scene.Config {
 	}
 	return scene.Config{
 		Kinesis: kinesis.NewFromConfig(cfg), DynamoDB: dynamo, Where: "here", Stream: "demo", Shards: shards,
-		Rate: 200, Size: 100, Keys: 20, Duration: 10 * time.Second, Seed: 1,
+		Rate: 200, Size: 100, Keys: 20, Duration: 10 * time.Second, Seed: 1, LeaseDuration: 3 * time.Second,
 	}
 }
 

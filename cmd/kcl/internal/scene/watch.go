@@ -22,6 +22,12 @@ type shard struct {
 	known   bool // behind is
 	rate    meter
 	rates   []float64
+
+	run     *run      // the last that began
+	waiting time.Time // since when records wait and none is read; zero: none waits
+	cause   string    // why it is not read; "": it is
+	blamed  *run      // whose end that was; nil: nobody's
+	gap     Gap       // the longest
 }
 
 // meter turns a count into a rate: the mean over a window, because reads come in bursts some 250 ms apart.
@@ -112,7 +118,7 @@ func (s *Scene) shardLocked(id stream.ShardID) *shard {
 		return strings.Compare(string(sh.id), string(id))
 	})
 	if !known {
-		s.shards = slices.Insert(s.shards, i, &shard{id: id, state: picture.Free})
+		s.shards = slices.Insert(s.shards, i, &shard{id: id, state: picture.Free, cause: coldStart})
 	}
 	return s.shards[i]
 }
@@ -172,12 +178,21 @@ func (s *Scene) Frame() picture.Frame {
 	if !s.began.IsZero() && s.phase != "setting up" {
 		f.Elapsed = time.Since(s.began)
 	}
+	for _, m := range s.crew {
+		if s.cfg.Workers > 1 {
+			f.Workers = append(f.Workers, picture.Worker{ID: m.id, Leads: m.status.Leading, Leaving: m.leaving != "", Gone: m.gone})
+		}
+	}
 	for _, sh := range s.shards {
+		var waits time.Duration
+		if !sh.waiting.IsZero() {
+			waits = time.Since(sh.waiting)
+		}
 		c := s.books.Shard(sh.id)
 		f.Shards = append(f.Shards, picture.Shard{
 			ID: sh.id, HashKeys: sh.keys, Parents: sh.parents, State: sh.state, Owner: sh.owner,
 			Put: c.Put, Delivered: c.Delivered, Duplicates: c.Duplicates,
-			Behind: sh.behind, BehindKnown: sh.known, Rates: slices.Clone(sh.rates),
+			Behind: sh.behind, BehindKnown: sh.known, Rates: slices.Clone(sh.rates), Waits: waits,
 		})
 	}
 	return f
