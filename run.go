@@ -30,10 +30,15 @@ func Run(processor RecordProcessor) {
 	}
 }
 
-func run(processor RecordProcessor) error {
+func run(processor RecordProcessor) (err error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	defer heedSignals(cancel)()
+	stop := heedSignals(cancel)
+	defer func() {
+		if err == nil { // else the process exits, and a further signal must not beat the message and the exit code
+			stop()
+		}
+	}()
 	defer protocol.redirect()()
 	app := newClassic(processor)
 	protocol.begin(app.bound)
@@ -98,9 +103,16 @@ func heedSignals(cancel context.CancelCauseFunc) (stop func()) {
 		}
 	})
 	return func() {
-		signal.Stop(terms)
-		signal.Stop(unread)
 		close(over)
 		watching.Wait()
+		// A signal may have been sent before the conversation ended and be delivered after: it must not turn a clean end
+		// into a kill. The timer holds nothing up; the process usually ends before it fires.
+		time.AfterFunc(lateSignals, func() {
+			signal.Stop(terms)
+			signal.Stop(unread)
+		})
 	}
 }
+
+// lateSignals is how long after the end signals are still taken in.
+const lateSignals = 2 * time.Second
