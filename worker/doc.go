@@ -27,7 +27,8 @@
 //     Config.OnFailure can end the worker instead.
 //   - A lease is renewed independently of processors: a call may take hours. It is warned of, and Status.Problems names it.
 //   - When the lease is lost, the processor's context ends at once with cause stream.ErrLeaseLost.
-//   - The record data held in memory stays under Config.Reading.MaxBytes, whatever the number of shards.
+//   - The record data held in memory stays under Config.Reading.MaxBytes and one answer of 10 MiB, whatever the number of
+//     shards.
 //   - Run returns within Config.DrainTimeout after its context ended, plus a few seconds if processors ignore theirs.
 //
 // # Seeing what it does

@@ -2,12 +2,15 @@ package worker
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/kinesis-go/kcl/internal/fetch"
 	"github.com/kinesis-go/kcl/internal/fleet"
+	"github.com/kinesis-go/kcl/internal/retry"
 	"github.com/kinesis-go/kcl/lease"
 )
 
@@ -67,7 +70,19 @@ func (a *assignment) fetchConfig(row lease.Lease) fetch.Config {
 		Failed: func(attempt int, err error) {
 			err = fleet.Explain(err, a.source.Name)
 			a.seen.unread(err)
-			a.log.Warn("shard not read, will retry", "attempt", attempt, "err", err)
+			a.log.Log(context.Background(), levelOf(attempt, err), "shard not read, will retry", "attempt", attempt, "err", err)
 		},
 	}
+}
+
+// manyThrottled is how many refusals in a row are usual (the Java KCL's ThrottlingReporter: 5).
+const manyThrottled = 5
+
+// levelOf tells what needs a person from what mends itself.
+func levelOf(attempt int, err error) slog.Level {
+	class := retry.Classify(err)
+	if class == retry.Denied || errors.Is(err, fetch.ErrTrimmed) || class == retry.Throttled && attempt > manyThrottled {
+		return slog.LevelError
+	}
+	return slog.LevelWarn
 }

@@ -15,7 +15,8 @@ type Status struct {
 	Leading     bool      `json:"leading"`          // this worker is the leader
 	Leader      string    `json:"leader,omitempty"` // the leader last seen
 
-	// BufferedBytes is the record data held now, in the processors' hands or waiting; at most MaxBytes.
+	// BufferedBytes is the record data held now, in the processors' hands or waiting; at most MaxBytes and one answer of
+	// GetRecords (10 MiB), which is let in when there is no room so that no shard falls silent.
 	BufferedBytes int64 `json:"bufferedBytes"`
 	MaxBytes      int64 `json:"maxBytes"`
 
