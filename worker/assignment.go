@@ -193,6 +193,7 @@ func (a *assignment) make() {
 	row := a.held.current()
 	s := newSession(a, row)
 	a.session = s
+	a.seen.checkpointed(row.Checkpoint)
 	a.startReading(row)
 	a.call(func() lifecycle.Event {
 		a.seen.calling(time.Now())

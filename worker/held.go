@@ -26,7 +26,7 @@ type held struct {
 
 	mu           sync.Mutex
 	row          lease.Lease
-	doubtful     bool      // a write was sent whose outcome is not known: the counter may be one ahead of row's
+	doubtSince   time.Time // when the first write was sent whose outcome is not known: the counter may be one ahead of row's; zero: none
 	trustedUntil time.Time // monotonic
 	lost         error     // set once: why this worker does not own the lease any more
 	gone         chan struct{}
@@ -136,9 +136,7 @@ func (h *held) write(ctx context.Context, done func(lease.Lease) bool, put func(
 		case errors.Is(err, lease.ErrThrottled), errors.Is(err, stream.ErrPosition):
 			return err // nothing was written
 		default:
-			h.mu.Lock()
-			h.doubtful = true
-			h.mu.Unlock()
+			h.doubt(asked)
 			return err
 		}
 	}
@@ -167,9 +165,18 @@ func (h *held) bounded(ctx context.Context, row lease.Lease, put func(context.Co
 func (h *held) accept(row lease.Lease, asked time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.doubtful = false
+	h.doubtSince = time.Time{}
 	h.trustedUntil = asked.Add(trust(h.duration))
 	h.adoptLocked(row)
+}
+
+// doubt notes that the outcome of a write sent at asked is not known.
+func (h *held) doubt(asked time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.doubtSince.IsZero() {
+		h.doubtSince = asked
+	}
 }
 
 func (h *held) adoptLocked(row lease.Lease) {
@@ -195,8 +202,12 @@ func (h *held) reconcile(now lease.Lease) error {
 	case now.Counter == known.Counter && now.InHandoff() && !known.InHandoff():
 		h.adoptLocked(now)
 		return nil
-	case now.Counter == known.Counter+1 && h.doubtful:
-		h.doubtful = false
+	case now.Counter == known.Counter+1 && !h.doubtSince.IsZero():
+		// Of several in doubt one took effect, after the first was sent: so long the lease may be trusted at least.
+		if until := h.doubtSince.Add(trust(h.duration)); until.After(h.trustedUntil) {
+			h.trustedUntil = until
+		}
+		h.doubtSince = time.Time{}
 		h.adoptLocked(now)
 		return nil
 	case now.Counter < known.Counter:
@@ -253,7 +264,7 @@ func (h *held) settle(ctx context.Context) {
 func (h *held) inDoubt() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.doubtful
+	return !h.doubtSince.IsZero()
 }
 
 // giveUp passes the lease on after the processor's last call: to the next owner if a handoff is under way, else to heir,
@@ -311,7 +322,7 @@ func (h *held) keep(ctx context.Context, throughput func() (float64, bool)) {
 				return
 			}
 			h.log.Warn("renewal not done, will retry", "attempt", attempt, "err", err)
-			timer.Reset(min(interval/8<<min(attempt-1, 3), h.trustLeft()))
+			timer.Reset(min(interval/8<<min(attempt-1, 1), h.trustLeft()))
 		}
 	}
 }

@@ -155,8 +155,8 @@ type deliveries struct {
 	events []string
 	// process, if set, decides what Process returns; it is called before anything is noted.
 	process func(ctx context.Context, a stream.Assignment, b *stream.Batch, cp stream.Checkpointer) error
-	// checkpoint says whether Process checkpoints the batch.
-	checkpoint bool
+	// checkpoint says whether Process checkpoints the batch, insist whether it tries again when the table is in trouble.
+	checkpoint, insist bool
 }
 
 func newDeliveries() *deliveries {
@@ -255,7 +255,18 @@ func (r *recorder) Process(ctx context.Context, b *stream.Batch, cp stream.Check
 	if !r.d.checkpoint {
 		return nil
 	}
-	return cp.Checkpoint(ctx, stream.Position{})
+	return r.all(ctx, cp)
+}
+
+// all checkpoints all that was delivered.
+func (r *recorder) all(ctx context.Context, cp stream.Checkpointer) error {
+	for {
+		err := cp.Checkpoint(ctx, stream.Position{})
+		if passing := errors.Is(err, stream.ErrUnavailable) || errors.Is(err, stream.ErrThrottled); !passing || !r.d.insist {
+			return err
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 }
 
 func (r *recorder) Close(ctx context.Context, why stream.EndReason, cp stream.Checkpointer) error {
@@ -264,5 +275,5 @@ func (r *recorder) Close(ctx context.Context, why stream.EndReason, cp stream.Ch
 	if why != stream.ShardEnded {
 		return nil
 	}
-	return cp.Checkpoint(ctx, stream.Position{})
+	return r.all(ctx, cp)
 }

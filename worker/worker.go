@@ -146,25 +146,26 @@ func (w *Worker) fail(err error) {
 	}
 }
 
-// storeCheckInterval is how often a worker asks whether it may still use its table (the Java KCL's change monitor: 60 s).
-const storeCheckInterval = time.Minute
+// storeCheckInterval is how often a worker asks whether it may still use its table (the Java KCL's change monitor: 60 s), and
+// storeCheckAgain how soon it does when there was no answer.
+const (
+	storeCheckInterval = time.Minute
+	storeCheckAgain    = 5 * time.Second
+)
 
 // watchStore ends the worker when the table enters a state that this version must not work in.
 func (w *Worker) watchStore(ctx context.Context) {
-	tick := time.NewTicker(storeCheckInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	for wait := storeCheckInterval; sleep(ctx, wait); {
 		err := w.cfg.Leases.Check(ctx)
 		if errors.Is(err, lease.ErrUnusable) {
 			w.fail(fmt.Errorf("worker: %w", err))
 			return
 		}
 		w.note("check the lease table", err)
+		wait = storeCheckInterval
+		if err != nil {
+			wait = storeCheckAgain
+		}
 	}
 }
 

@@ -124,8 +124,9 @@ type Machine struct {
 	state    State
 	why      stream.EndReason // of the Close that runs
 	attempt  int              // failures in a row
-	failedAt stream.Position  // the end of the page that failed last
-	page     stream.Position  // the end of the page in hand
+	failedIn State            // where the last of them happened
+	failedAt stream.Position  // the end of the furthest page that failed; zero: none has
+	page     stream.Position  // the end of the page in hand; zero: there was none since the processor was made
 	ending   bool             // the page in hand is the shard's last
 	stopping bool
 	lost     bool
@@ -184,11 +185,22 @@ func (m *Machine) start(e Event) []Action {
 
 // resume begins anew, unless the end of the shard turned out to be stored after all: by a checkpoint whose reply was lost.
 func (m *Machine) resume(e Event) []Action {
+	m.page = stream.Position{}
 	if e.From == stream.ShardEnd {
-		m.attempt = 0
-		return m.to(Ended, Action{Verb: Keep})
+		return m.ended(Action{Verb: Keep})
+	}
+	if m.failedIn == Calling && e.From.Compare(m.failedAt) >= 0 {
+		m.recovered() // what failed was checkpointed all the same, and does not come again
 	}
 	return m.to(Making, Action{Verb: Make})
+}
+
+// recovered forgets the failures: the processor got past what failed, so the next failure is a new one.
+func (m *Machine) recovered() { m.attempt, m.failedAt = 0, stream.Position{} }
+
+func (m *Machine) ended(actions ...Action) []Action {
+	m.recovered()
+	return m.to(Ended, actions...)
 }
 
 func (m *Machine) made(e Event) []Action {
@@ -201,6 +213,9 @@ func (m *Machine) made(e Event) []Action {
 		return m.fail(e.Err)
 	case m.leaving():
 		return m.close(m.leaveReason())
+	}
+	if m.failedIn == Making && m.failedAt.IsZero() {
+		m.recovered()
 	}
 	return m.to(Ready)
 }
@@ -227,8 +242,8 @@ func (m *Machine) returned(e Event) []Action {
 	case e.Err != nil:
 		return m.fail(e.Err)
 	}
-	if m.attempt > 0 && m.page.Compare(m.failedAt) >= 0 {
-		m.attempt, m.failedAt = 0, stream.Position{} // past what failed, so the next failure is a new one
+	if m.failedIn != Closing && m.page.Compare(m.failedAt) >= 0 {
+		m.recovered()
 	}
 	switch {
 	case m.ending: // even when stopping: the end is nearer than a restart
@@ -267,7 +282,7 @@ func (m *Machine) closed(e Event) []Action {
 	case err != nil && !e.EndStored:
 		return m.fail(err)
 	}
-	return m.to(Ended, Action{Verb: Drop}, Action{Verb: Keep})
+	return m.ended(Action{Verb: Drop}, Action{Verb: Keep})
 }
 
 func (m *Machine) interrupt(k EventKind) []Action {
@@ -315,6 +330,7 @@ func (m *Machine) fail(err error) []Action {
 		return m.finish(err)
 	}
 	m.attempt++
+	m.failedIn = m.state
 	if m.page.Compare(m.failedAt) > 0 {
 		m.failedAt = m.page
 	}
