@@ -148,11 +148,12 @@ func (o Observation) remember(moves []Move) Observation {
 }
 
 // Leave returns where the leases of a worker that stops are to go, at once and without the leader: call it on a look made
-// after the worker's own report was removed, or others give it more meanwhile. o may be a first look. Leases that
+// after the worker's own report was removed, or others give it more meanwhile. o may be a first look; workers that own leases
+// are then preferred to those that do not, whose last report may outlive them. Leases that
 // nobody has room for are named; release those. A lease that is on its way to me is left to its old owner.
 func (c Config) Leave(o Observation, me string) Plan {
 	c = c.withDefaults()
-	f := c.newFleet(o, me)
+	f := c.newFleet(o.trustOwners(), me)
 	items := f.items(o.list)
 	var mine []*item
 	for i := range items {
@@ -177,6 +178,23 @@ func (c Config) Leave(o Observation, me string) Plan {
 	p.Unplaced = f.place(mine, Give)
 	p.Moves = f.sorted()
 	return p
+}
+
+// trustOwners takes owning a lease for a sign of life where there was only one look: a worker that died some time ago has lost
+// its leases, but its report stands for a minute.
+func (o Observation) trustOwners() Observation {
+	if !o.since.Equal(o.ended) {
+		return o
+	}
+	o.workers = maps.Clone(o.workers)
+	for i := range o.list {
+		l := &o.list[i]
+		if w, ok := o.workers[l.Worker()]; ok && !l.Ended() {
+			w.aliveAt = o.ended
+			o.workers[l.Worker()] = w
+		}
+	}
+	return o
 }
 
 func (f *fleet) ids() []string {

@@ -84,6 +84,7 @@ func (t *term) round(ctx context.Context) error {
 	t.seen = t.l.cfg.Assign.Observe(t.seen, snap, began, now)
 	plan, seen := t.l.cfg.Assign.Plan(t.seen)
 	t.seen = seen
+	t.l.remember(seen, now)
 	t.show(snap, plan, now)
 	err = t.move(ctx, plan)
 	if !now.Before(t.nextClean) {
@@ -182,11 +183,24 @@ func (t *term) since(what string, now time.Time) time.Time {
 	return at.first
 }
 
+// remember keeps what a leader has seen, for the moment at which it stops.
+func (l *Leader) remember(seen assign.Observation, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen, l.seenAt = seen, now
+}
+
 // Heirs returns which worker takes over each lease of this one, which stops; leases that nobody has room for are left out. The
-// snapshot is to be made after Retire.
+// snapshot is to be made after Retire. A worker that has just led knows who is dead although a report still stands.
 func (l *Leader) Heirs(snap lease.Snapshot) map[string]string {
 	now := time.Now()
-	plan := l.cfg.Assign.Leave(l.cfg.Assign.Observe(assign.Observation{}, snap, now, now), l.cfg.ID)
+	l.mu.Lock()
+	seen := l.seen
+	if now.Sub(l.seenAt) > lockDuration {
+		seen = assign.Observation{}
+	}
+	l.mu.Unlock()
+	plan := l.cfg.Assign.Leave(l.cfg.Assign.Observe(seen, snap, now, now), l.cfg.ID)
 	heirs := make(map[string]string, len(plan.Moves))
 	for _, m := range plan.Moves {
 		heirs[m.Lease.Key] = m.To

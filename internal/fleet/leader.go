@@ -55,6 +55,8 @@ type Leader struct {
 	reported lease.Worker
 	leader   string
 	problems []Problem
+	seen     assign.Observation // of the last look as the leader, made at seenAt
+	seenAt   time.Time
 }
 
 // New returns a Leader that does nothing until Run.
