@@ -196,7 +196,7 @@ func (l *Leader) Heirs(snap lease.Snapshot) map[string]string {
 	now := time.Now()
 	l.mu.Lock()
 	seen := l.seen
-	if now.Sub(l.seenAt) > lockDuration {
+	if now.Sub(l.seenAt) > maxLockDuration {
 		seen = assign.Observation{}
 	}
 	l.mu.Unlock()

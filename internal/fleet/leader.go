@@ -61,7 +61,7 @@ type Leader struct {
 
 // New returns a Leader that does nothing until Run.
 func New(cfg Config) *Leader {
-	return &Leader{cfg: cfg, lock: lock{store: cfg.Store, me: cfg.ID}}
+	return &Leader{cfg: cfg, lock: newLock(cfg)}
 }
 
 // Run reports this worker and leads whenever it can, until ctx ends. Then it gives the lock up.
@@ -143,7 +143,7 @@ func (l *Leader) term(ctx context.Context) (abstain time.Duration) {
 	why := context.Cause(term)
 	if errors.Is(why, lease.ErrLockHeld) {
 		l.cfg.Logger.Info("another worker leads")
-		l.lock = lock{store: l.cfg.Store, me: l.cfg.ID}
+		l.lock = newLock(l.cfg)
 		return 0
 	}
 	farewell, cancel := context.WithTimeout(context.WithoutCancel(ctx), lockPollMin)
@@ -156,24 +156,24 @@ func (l *Leader) term(ctx context.Context) (abstain time.Duration) {
 		return 0
 	}
 	l.cfg.Logger.Error("this worker stops leading, others may do better", "err", why)
-	return 2 * lockDuration
+	return 2 * l.lock.duration
 }
 
 // hold keeps the lock until the term ends or the lock cannot be proved in time.
 func (l *Leader) hold(term context.Context, end context.CancelCauseFunc) {
-	wait := lockBeat
+	wait := l.lock.pulse()
 	for sleep(term, wait) {
 		call, cancel := context.WithDeadline(term, l.lock.validUntil)
 		err := l.lock.beat(call)
 		cancel()
-		wait = lockBeat
+		wait = l.lock.pulse()
 		switch {
 		case err == nil:
 		case errors.Is(err, lease.ErrLockHeld), !l.lock.valid(time.Now()):
 			end(lease.ErrLockHeld)
 			return
 		default:
-			wait = lockBeat / 8
+			wait = l.lock.pulse() / 8
 		}
 	}
 }

@@ -10,19 +10,29 @@ import (
 	"github.com/kinesis-go/kcl/lease"
 )
 
-// The leader's lock. The Java KCL holds it for 120 s; observers obey the duration in the item, so ours may be shorter and
-// a dead leader is replaced sooner.
+// The leader's lock lasts as long as a lease, so that a dead leader is noticed as soon as a dead worker, but no longer than ten
+// seconds. The Java KCL holds it for 120 s; observers obey the duration in the item.
 const (
-	lockDuration = 10 * time.Second
-	lockBeat     = lockDuration / 4
-	lockPollMin  = 2 * time.Second
-	lockPollMax  = 10 * time.Second
+	maxLockDuration = 10 * time.Second
+	lockPollMin     = 2 * time.Second // while the lock lasts ten seconds or longer
+	lockPollMax     = 10 * time.Second
 )
+
+// newLock returns a lock that is not held.
+func newLock(cfg Config) lock {
+	duration := cfg.Assign.LeaseDuration
+	if duration <= 0 || duration > maxLockDuration {
+		duration = maxLockDuration
+	}
+	return lock{store: cfg.Store, me: cfg.ID, duration: duration}
+}
 
 // lock is the leader's lock as this process sees it. It is used by one goroutine at a time.
 type lock struct {
 	store lease.Lock
 	me    string
+	// duration is how long our own lock lasts.
+	duration time.Duration
 
 	held       *lease.LockItem // what we wrote last; nil while we do not hold it
 	validUntil time.Time
@@ -59,7 +69,7 @@ func (l *lock) campaign(ctx context.Context) (bool, error) {
 	if tried := l.tried; tried != nil {
 		l.tried = nil
 		if item != nil && item.Owner == tried.Owner && item.Version == tried.Version {
-			l.held, l.validUntil, l.seen = tried, l.triedAt.Add(lockDuration), nil
+			l.held, l.validUntil, l.seen = tried, l.triedAt.Add(l.duration), nil
 			return l.valid(now), nil
 		}
 	}
@@ -71,7 +81,7 @@ func (l *lock) campaign(ctx context.Context) (bool, error) {
 	if !free {
 		return false, nil
 	}
-	mine := lease.LockItem{Owner: l.me, Version: uuid.NewString(), Duration: lockDuration}
+	mine := lease.LockItem{Owner: l.me, Version: uuid.NewString(), Duration: l.duration}
 	asked := time.Now()
 	err = l.store.TakeLock(ctx, item, mine)
 	switch {
@@ -81,7 +91,7 @@ func (l *lock) campaign(ctx context.Context) (bool, error) {
 		l.tried, l.triedAt = &mine, asked
 		return false, err
 	}
-	l.held, l.validUntil, l.seen = &mine, asked.Add(lockDuration), nil
+	l.held, l.validUntil, l.seen = &mine, asked.Add(l.duration), nil
 	return true, nil
 }
 
@@ -97,7 +107,7 @@ func (l *lock) beat(ctx context.Context) error {
 	next, err := l.store.BeatLock(ctx, *l.held, version)
 	switch {
 	case err == nil:
-		l.held, l.validUntil = &next, asked.Add(lockDuration)
+		l.held, l.validUntil = &next, asked.Add(l.duration)
 	case errors.Is(err, lease.ErrUnavailable):
 		mine := *l.held
 		mine.Version = version
@@ -118,7 +128,7 @@ func (l *lock) recognise(ctx context.Context) error {
 	case item == nil || item.Owner != l.me:
 		return lease.ErrLockHeld
 	case item.Version == tried.Version:
-		l.held, l.validUntil = tried, l.triedAt.Add(lockDuration)
+		l.held, l.validUntil = tried, l.triedAt.Add(l.duration)
 	case item.Version != l.held.Version:
 		return lease.ErrLockHeld
 	}
@@ -137,8 +147,12 @@ func (l *lock) drop(ctx context.Context) error {
 
 // poll returns how long to wait before looking at another's lock again.
 func (l *lock) poll() time.Duration {
+	least := min(lockPollMin, l.duration/5)
 	if l.seen == nil {
-		return lockPollMin
+		return least
 	}
-	return min(max(l.seen.Duration/5, lockPollMin), lockPollMax)
+	return min(max(l.seen.Duration/5, least), lockPollMax)
 }
+
+// pulse is how often a lock that is held is proved anew.
+func (l *lock) pulse() time.Duration { return l.duration / 4 }

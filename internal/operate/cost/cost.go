@@ -85,8 +85,8 @@ func Ours(leaseDuration time.Duration) Rhythm {
 		Discover:        875 * time.Millisecond,  // worker.discoveryInterval, jittered between 3/4 of it and the whole
 		Report:          15 * time.Second,        // fleet.reportInterval
 		Check:           time.Minute,             // worker.storeCheckInterval
-		WatchLock:       2 * time.Second,         // fleet.lock.poll of a lock of fleet.lockDuration
-		KeepLock:        2500 * time.Millisecond, // fleet.lockBeat
+		WatchLock:       2 * time.Second,         // fleet.lock.poll, for lease durations from 10 s
+		KeepLock:        2500 * time.Millisecond, // fleet.lock.pulse, likewise
 		Look:            time.Second,             // fleet.lookInterval
 		ConsistentLooks: true,                    // dynamolease.Store.Snapshot
 	}
