@@ -16,6 +16,7 @@ import (
 	"github.com/kinesis-go/kcl/lease"
 	"github.com/kinesis-go/kcl/local"
 	"github.com/kinesis-go/kcl/stream"
+	"github.com/kinesis-go/kcl/worker"
 )
 
 // shape tells the kinds of writes of the lease table apart: by operation, by what they set, and by the item's kind. It is empty
@@ -296,5 +297,31 @@ func TestLeaderLosesLockMidRound(t *testing.T) {
 		}
 		wantHealthy(t, a)
 		wantHealthy(t, b)
+	})
+}
+
+// TestLostBeats: a leader whose proofs take effect without an answer, now and then, goes on leading.
+func TestLostBeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1)
+		store := r.faulty()
+		var beats, changes atomic.Int64
+		store.fail(func(op, _ string) fault {
+			switch {
+			case op == "BeatLock" && beats.Add(1)%2 == 0:
+				return fault{after: errDown}
+			case op == "BeatLock" && beats.Load()%5 == 0:
+				return fault{instead: errDown}
+			}
+			return fault{}
+		})
+		cfg := r.config("a")
+		cfg.Leases = store
+		cfg.Trace = &worker.Trace{Leading: func(bool) { changes.Add(1) }}
+		w := r.start(cfg)
+		time.Sleep(2 * time.Minute)
+		if n := changes.Load(); n != 1 || !w.Status().Leading {
+			t.Errorf("the leadership changed %d times", n)
+		}
 	})
 }

@@ -344,4 +344,58 @@ func (r *rig) merge(one, other string) {
 	r.must(err)
 }
 
-var _ = worker.Running
+// TestI6FailuresAreForgotten: once a processor works again, nothing is said of its failures, also if no record ever comes.
+func TestI6FailuresAreForgotten(t *testing.T) {
+	tests := map[string]func(r *rig, cfg *worker.Config){
+		"a processor could not be made": func(_ *rig, cfg *worker.Config) {
+			n, make := 0, cfg.NewProcessor
+			cfg.NewProcessor = func(ctx context.Context, a stream.Assignment) (stream.Processor, error) {
+				if n++; n <= 2 {
+					return nil, errors.New("no disk")
+				}
+				return make(ctx, a)
+			}
+		},
+		"it failed behind its own checkpoint": func(r *rig, _ *worker.Config) {
+			failed := false
+			r.seen.process = func(ctx context.Context, _ stream.Assignment, _ *stream.Batch, cp stream.Checkpointer) error {
+				if failed {
+					return nil
+				}
+				failed = true
+				if err := cp.Checkpoint(ctx, stream.Position{}); err != nil {
+					return err
+				}
+				return errors.New("poison")
+			}
+			r.put("orders", "r", 5)
+		},
+		"it could not be closed at the end of the shard": func(r *rig, cfg *worker.Config) {
+			cfg.Balance.MaxLeases = 1
+			n := 0
+			cfg.NewProcessor = always(script{close: func(ctx context.Context, why stream.EndReason, cp stream.Checkpointer) error {
+				if n++; n <= 2 && why == stream.ShardEnded {
+					return errors.New("no disk")
+				}
+				return cp.Checkpoint(ctx, stream.Position{})
+			}})
+			r.put("orders", "r", 5)
+			r.split(shard0)
+		},
+	}
+	for name, arrange := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, _, cfg := one(t)
+				arrange(r, &cfg)
+				w := r.start(cfg)
+				r.await(5*time.Second, "the failure is named", func() bool { return strings.HasPrefix(named(w), shard0+" the processor failed ") })
+				time.Sleep(10 * time.Second)
+				wantHealthy(t, w)
+				if s := w.Status().Shards; len(s) != 1 || s[0].Attempt != 0 || s[0].Error != "" {
+					t.Errorf("shards %+v", s)
+				}
+			})
+		})
+	}
+}
