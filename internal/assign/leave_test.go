@@ -32,3 +32,31 @@ func TestLeavePrefersOwners(t *testing.T) {
 		t.Errorf("moves: %+v", plan.Moves)
 	}
 }
+
+// TestBalanceWaitsForASignOfLife: a new leader finds the report of a worker that died under the last one. It must not hand leases
+// off to it, however empty it looks, until the report changes.
+func TestBalanceWaitsForASignOfLife(t *testing.T) {
+	now := time.Now()
+	c := assign.Config{Me: "alive", LeaseDuration: 3 * time.Second}
+	last := lease.Worker{ID: "dead", ReportedAt: now.Add(-8 * time.Second)}
+	var o assign.Observation
+	look := func(at time.Time, counter int64) assign.Plan {
+		snap := lease.Snapshot{Workers: []lease.Worker{{ID: "alive", ReportedAt: at}, last}}
+		for _, key := range []string{"1", "2", "3", "4"} {
+			snap.Leases = append(snap.Leases, lease.Lease{Key: key, Shard: stream.ShardID(key), Owner: "alive", Counter: counter, Checkpoint: stream.Latest})
+		}
+		o = c.Observe(o, snap, at, at)
+		var plan assign.Plan
+		plan, o = c.Plan(o)
+		return plan
+	}
+	for i := range 40 {
+		if plan := look(now.Add(time.Duration(i)*time.Second), int64(i)); len(plan.Moves) > 0 {
+			t.Fatalf("after %d s: %+v", i, plan.Moves)
+		}
+	}
+	last.ReportedAt = now.Add(40 * time.Second) // it lives after all
+	if plan := look(now.Add(41*time.Second), 41); len(plan.Moves) == 0 {
+		t.Error("a worker that lives and has nothing is given nothing")
+	}
+}

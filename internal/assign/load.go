@@ -69,7 +69,7 @@ func (c Config) newFleet(o Observation, without string) *fleet {
 		if id == "" || id == without || !c.candidate(o, id) {
 			continue
 		}
-		b := &bearer{id: id, rank: len(f.bearers), shy: wary && !c.lively(o, id)}
+		b := &bearer{id: id, rank: len(f.bearers), shy: wary && !c.lively(o, id) || !wary && o.unproven(c.Me, id)}
 		f.bearers = append(f.bearers, b)
 		f.byID[id] = b
 	}

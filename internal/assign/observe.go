@@ -48,6 +48,7 @@ type standing struct {
 	changedAt  time.Time // when the report was first seen as it is
 	freshUntil time.Time // the report stands for a live worker until then; zero: it never did
 	aliveAt    time.Time // the last sign of life: the report or a counter changed; zero: none yet
+	shown      bool      // it gave a sign of life while this leader looked on; its last report alone may outlive it
 	doubted    bool
 
 	refusals    int // leases in a row that it was given and never began with
@@ -74,7 +75,7 @@ func (c Config) Observe(prev Observation, snap lease.Snapshot, began, ended time
 		s, alive := look(before, known, l, ended)
 		o.leases[l.Key] = s
 		if w, ok := o.workers[l.Worker()]; ok && alive {
-			w.aliveAt, w.doubted = ended, false
+			w.aliveAt, w.doubted, w.shown = ended, false, true
 			w.refusals, w.barredUntil = 0, time.Time{}
 			o.workers[l.Worker()] = w
 		}
@@ -126,9 +127,10 @@ func (c Config) lookAtWorkers(o *Observation, prev Observation, reports []lease.
 			}
 			if age < c.LeaseDuration {
 				w.aliveAt = o.ended
+				w.shown = !o.since.Equal(o.ended) // it has just come
 			}
 		case changed:
-			w.changedAt, w.aliveAt, w.doubted = o.ended, o.ended, false
+			w.changedAt, w.aliveAt, w.doubted, w.shown = o.ended, o.ended, false, true
 			w.freshUntil = o.ended.Add(2 * c.ReportInterval)
 		}
 		w.report = r
@@ -205,6 +207,9 @@ func (c Config) wary(o Observation) bool {
 func (c Config) lively(o Observation, id string) bool {
 	return id == c.Me || o.ended.Sub(o.workers[id].aliveAt) < c.LeaseDuration
 }
+
+// unproven reports whether nothing but a report says that a worker lives: it may have died with a report that still stands.
+func (o Observation) unproven(me, id string) bool { return id != me && !o.workers[id].shown }
 
 // sound reports whether a report can be used: each metric has samples, the latest among them, and a limit (the Java KCL's
 // WorkerMetricStats.isValidWorkerMetric and isAnyWorkerMetricFailing).

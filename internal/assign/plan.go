@@ -190,7 +190,7 @@ func (o Observation) trustOwners() Observation {
 	for i := range o.list {
 		l := &o.list[i]
 		if w, ok := o.workers[l.Worker()]; ok && !l.Ended() {
-			w.aliveAt = o.ended
+			w.aliveAt, w.shown = o.ended, true
 			o.workers[l.Worker()] = w
 		}
 	}
