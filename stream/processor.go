@@ -55,7 +55,9 @@ type Processor interface {
 	// finished and its children do not start; an error makes the library try again with a new Processor. With
 	// [ShutdownRequested] it may checkpoint. With [LeaseLost] every checkpoint returns [ErrLeaseLost].
 	//
-	// Close is not called after Process or an earlier Close failed.
+	// Close is not called after NewProcessor, Process or an earlier Close failed, nor once draining timed out: whatever must be
+	// let go of in any case belongs to the end of ctx. It is called with [LeaseLost] also after a Process that returned an
+	// error because its ctx had ended.
 	Close(ctx context.Context, why EndReason, cp Checkpointer) error
 }
 

@@ -31,10 +31,49 @@
 //     shards.
 //   - Run returns within Config.DrainTimeout after its context ended, plus a few seconds if processors ignore theirs.
 //
+// # Writing a processor
+//
+// See package stream for what a processor is and may rely on; [stream.Func] makes one of a function. Checkpoint what is done, as
+// often as you like: each checkpoint is one conditional write, which renews the lease too. A batch that was not
+// checkpointed comes again after a crash and after a failure, so what a processor does must bear being done twice.
+//
+// A checkpoint that fails with stream.ErrThrottled or stream.ErrUnavailable may be tried again, or left to the next one; returning
+// it is a failure of the processor. With stream.ErrLeaseLost the shard is in other hands: return.
+//
+// # What ends Run
+//
+// Run returns nil when it was asked to stop and everything was closed in time. It returns an error
+//
+//   - at its start, if a stream does not exist, something is not permitted, or the lease table is not one that this version may
+//     use; the error names the call, the resource and the remedy;
+//   - if the lease table is deleted, or enters a state that this version must not work in;
+//   - with ExitWorker, if a processor fails;
+//   - if draining took too long; it names the shards that were cut off.
+//
+// Nothing else ends it. Throttling, time-outs and services that are down are tried again, for each shard on its own, until they
+// work; so is a stream that is still being created, and an endpoint that does not answer. A permission that is taken away
+// while the worker runs shows in Status.Problems, with the remedy.
+//
 // # Seeing what it does
 //
-// [Worker.Status] is a snapshot to show, and its Problems are what to alert on: a shard whose processor keeps failing or hangs,
-// that cannot be read, or that nobody reads. [Status.Healthy] fits a readiness probe. [Trace] is for metrics.
+// [Worker.Status] is a snapshot to show, and its Problems are what to alert on. Each is a sentence that names the cause, with the
+// stream and shard it concerns and since when. A shard that is not read is always named, by the worker that has it or by the
+// leader: a processor that keeps failing, one call that takes longer than Config.SlowAfter, reads that fail or are not answered,
+// children's leases that cannot be stored, a parent that nobody reads, a lease that cannot be read or taken, that no worker
+// has room for, or that the leader does not assign, two workers with one id. [Status.Healthy] fits a readiness probe; what
+// mends itself within 15 to 30 seconds does not turn it red. [Trace] is for metrics.
+//
+// # Stopping and handing over
+//
+// Cancelling Run's context lets every processor finish the batch in hand, closes it with stream.ShutdownRequested and passes its lease
+// on to another live worker, which reads on within about a second. After Config.DrainTimeout the processors' contexts end; a
+// processor that ignores that is left behind two seconds later, without its lease. A shard that moves to balance the load is left in the
+// same way, within Config.HandoffTimeout.
+//
+// # Permissions
+//
+// On the streams: kinesis:DescribeStreamSummary, ListShards, GetShardIterator and GetRecords. On the lease table: see package
+// dynamolease. All workers need all of them, since any may become the leader.
 //
 // # Together with Java
 //

@@ -44,3 +44,16 @@ func Example() {
 	// worker-1 1 <nil>
 	// true assign shardId-000000000000: lease shardId-000000000000 is held by "worker-1" at counter 1
 }
+
+// New makes no call; it names everything that is wrong with the configuration at once.
+func ExampleNew() {
+	_, err := dynamolease.New(dynamolease.Config{
+		Client: dynamodb.NewFromConfig(local.New(local.Config{}).AWSConfig()), Application: "my orders", Segments: 99,
+	})
+	fmt.Println(err)
+	// Output:
+	// dynamolease: Table "my orders" is not the name of a table: 3 to 255 letters, digits, '_', '-' and '.'
+	// dynamolease: CoordinatorTable "my orders-CoordinatorState" is not the name of a table: 3 to 255 letters, digits, '_', '-' and '.'
+	// dynamolease: WorkerMetricsTable "my orders-WorkerMetricStats" is not the name of a table: 3 to 255 letters, digits, '_', '-' and '.'
+	// dynamolease: Segments 99 is not within 1 to 32
+}
