@@ -124,6 +124,9 @@ func (s *Scene) begins(m *member, number int64, a stream.Assignment) {
 	r := &run{shard: a.Shard, books: s.books.Begin(a.Shard)}
 	m.runs[number] = r
 	sh := s.shardLocked(a.Shard)
+	if sh.owner != "" && sh.owner != m.id {
+		sh.blame("taken from " + sh.owner) // which does not know it yet
+	}
 	sh.state, sh.owner, sh.run = picture.Reading, m.id, r
 	if a.HashKeys.IsKnown() {
 		sh.keys = a.HashKeys

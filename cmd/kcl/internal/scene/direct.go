@@ -17,11 +17,11 @@ type act struct {
 func (s *Scene) acts() []act {
 	switch {
 	case s.cfg.Calm:
-		return nil
+		return []act{{0, s.assemble}}
 	case s.cfg.Workers == 1:
 		return []act{{0.28, s.split}, {0.55, s.merge}}
 	}
-	return []act{{0.15, s.split}, {0.33, s.killOne}, {0.55, s.replaceOne}, {0.68, s.restartOne}, {0.85, s.merge}}
+	return []act{{0, s.assemble}, {0.15, s.split}, {0.33, s.killOne}, {0.55, s.replaceOne}, {0.68, s.restartOne}, {0.85, s.merge}}
 }
 
 // direct lets things happen until feeding ends. What was begun is finished, unless ctx ends.
@@ -40,7 +40,41 @@ func (s *Scene) direct(ctx, feeding context.Context) error {
 	return nil
 }
 
-// The workers to which things happen. The first one is likely to lead.
+// leadTime is how long the first worker may take to lead.
+const leadTime = 3 * time.Second
+
+// assemble starts the other workers when the first one leads, so that it is not the leader who is killed later: how long
+// that takes is a matter of the leader's own lease, and not what is to be shown.
+func (s *Scene) assemble(ctx context.Context, _ *rand.Rand) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for began := time.Now(); !s.leads(toRestart) && time.Since(began) < leadTime; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+	for n := 2; n <= s.cfg.Workers; n++ {
+		if err := s.hire(ctx, fmt.Sprint("worker-", n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Scene) leads(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.crew {
+		if m.id == id {
+			return m.status.Leading
+		}
+	}
+	return false
+}
+
+// The workers to which things happen. The first one leads.
 const (
 	toKill    = "worker-2"
 	toRestart = "worker-1"

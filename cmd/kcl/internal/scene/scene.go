@@ -96,11 +96,8 @@ func (s *Scene) Run(ctx context.Context, enough <-chan struct{}) (Report, error)
 	s.mu.Lock()
 	s.end = end
 	s.mu.Unlock()
-	for n := range s.cfg.Workers {
-		if err := s.hire(ctx, fmt.Sprint("worker-", n+1)); err != nil {
-			s.dismiss(ctx)
-			return Report{}, err
-		}
+	if err := s.hire(ctx, toRestart); err != nil {
+		return Report{}, err
 	}
 	sampled := make(chan struct{})
 	var sampling sync.WaitGroup
