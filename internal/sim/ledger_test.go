@@ -2,6 +2,8 @@ package sim_test
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -9,30 +11,76 @@ import (
 	"github.com/kinesis-go/kcl/stream"
 )
 
+// shardID names a shard of one of the streams.
+type shardID struct {
+	stream string
+	shard  stream.ShardID
+}
+
+func (s shardID) String() string { return s.stream + "/" + string(s.shard) }
+
 // ledger knows what was put and what every processor was given, and notes each breach of an invariant.
 type ledger struct {
+	began time.Time
+
 	mu        sync.Mutex
-	began     time.Time
-	put       map[stream.ShardID][]stream.SequenceNumber // in the order of the shard
-	accepted  map[stream.SequenceNumber]int
-	believers map[stream.ShardID]map[*node]bool
-	lastMark  map[string]mark // by lease key: the last checkpoint seen
+	shards    map[shardID]*history
+	ended     map[string]bool // by lease key: the shard's end was stored
 	breaches  []string
 	log       []string
 	delivered int
 	over      bool
 }
 
-type mark struct {
+// history is what happened to one shard.
+type history struct {
+	id       shardID
+	put      []entry // in the order of the shard
+	accepted map[stream.Position]int
+	passed   int       // the first so many of put have been accepted
+	checked  int       // the first so many of put lie behind the checkpoint and were accepted
+	closedAt time.Time // when it was split or merged
+	merged   *shardID  // with which
+	gone     bool      // its stream was deleted
+
+	believers map[*node]time.Time // since when
+	calls     int                 // to its processors, under way
+	last      delivery            // the latest one
+	activeAt  time.Time           // when last something was done for it, or nothing could be
+
+	// Of the row.
 	counter    int64
 	checkpoint stream.Position
+	named      map[string]naming // the workers that the row has named
+	parents    []shardID
+}
+
+type entry struct {
+	stream.Position
+	at time.Time
+}
+
+// naming is since when a row has named a worker, and when it was last seen to.
+type naming struct{ from, last time.Time }
+
+// delivery is a call to Process.
+type delivery struct {
+	to *node
+	at time.Time
 }
 
 func newLedger() *ledger {
-	return &ledger{
-		began: time.Now(), put: map[stream.ShardID][]stream.SequenceNumber{}, accepted: map[stream.SequenceNumber]int{},
-		believers: map[stream.ShardID]map[*node]bool{}, lastMark: map[string]mark{},
+	return &ledger{began: time.Now(), shards: map[shardID]*history{}, ended: map[string]bool{}}
+}
+
+func (l *ledger) ofLocked(id shardID) *history {
+	h := l.shards[id]
+	if h == nil {
+		h = &history{id: id, accepted: map[stream.Position]int{}, believers: map[*node]time.Time{}, named: map[string]naming{},
+			activeAt: time.Now()}
+		l.shards[id] = h
 	}
+	return h
 }
 
 func (l *ledger) breach(format string, args ...any) {
@@ -55,19 +103,102 @@ func (l *ledger) note(format string, args ...any) {
 	l.log = append(l.log, fmt.Sprintf("%8.3fs ", time.Since(l.began).Seconds())+fmt.Sprintf(format, args...))
 }
 
-func (l *ledger) wasPut(shard stream.ShardID, seq stream.SequenceNumber) {
+// wasPut notes a record of the service that holds n records of the application.
+func (l *ledger) wasPut(id shardID, seq stream.SequenceNumber, n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.put[shard] = append(l.put[shard], seq)
+	h := l.ofLocked(id)
+	for sub := range n {
+		h.put = append(h.put, entry{stream.Position{Sequence: seq, Sub: int64(sub)}, time.Now()})
+	}
+}
+
+// wereClosed notes that one shard was split, or two were merged.
+func (l *ledger) wereClosed(ids []shardID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, id := range ids {
+		h := l.ofLocked(id)
+		h.closedAt = time.Now()
+		if len(ids) == 2 {
+			h.merged = &ids[1-i]
+		}
+	}
+}
+
+// wasBorn notes the parents of a shard.
+func (l *ledger) wasBorn(id shardID, parents ...stream.ShardID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.ofLocked(id)
+	h.parents = nil
+	for _, p := range parents {
+		h.parents = append(h.parents, shardID{id.stream, p})
+	}
+}
+
+func (l *ledger) parentsOf(id shardID) []shardID {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ofLocked(id).parents
+}
+
+// wasDeleted ends what is expected of a stream.
+func (l *ledger) wasDeleted(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, h := range l.shards {
+		h.gone = h.gone || id.stream == name
+	}
+}
+
+// called notes that a call to a processor begins, and returned that it is over.
+func (l *ledger) called(id shardID, n *node) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.ofLocked(id)
+	h.calls++
+	h.activeAt, h.last = time.Now(), delivery{n, time.Now()}
+}
+
+func (l *ledger) returned(id shardID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.ofLocked(id)
+	h.calls--
+	h.activeAt = time.Now()
+}
+
+// excuse says that nothing could be done for a shard until now.
+func (l *ledger) excuse(id shardID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ofLocked(id).activeAt = time.Now()
+}
+
+func (l *ledger) excuseAll() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, h := range l.shards {
+		h.activeAt = time.Now()
+	}
 }
 
 // accept notes the records of a batch that a processor has accepted.
-func (l *ledger) accept(b *stream.Batch) {
+func (l *ledger) accept(id shardID, b *stream.Batch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	h := l.ofLocked(id)
 	for _, r := range b.Records {
-		l.accepted[r.Position.Sequence]++
+		h.accepted[r.Position]++
 		l.delivered++
+	}
+	h.advance()
+}
+
+func (h *history) advance() {
+	for h.passed < len(h.put) && h.accepted[h.put[h.passed].Position] > 0 {
+		h.passed++
 	}
 }
 
@@ -75,11 +206,14 @@ func (l *ledger) accept(b *stream.Batch) {
 func (l *ledger) missing() (n int, first string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for shard, seqs := range l.put {
-		for _, seq := range seqs {
-			if l.accepted[seq] == 0 {
+	for id, h := range l.shards {
+		if h.advance(); h.gone {
+			continue
+		}
+		for _, e := range h.put[h.passed:] {
+			if h.accepted[e.Position] == 0 {
 				if n++; first == "" {
-					first = fmt.Sprintf("%s %s", shard, seq)
+					first = fmt.Sprintf("%s %s", id, e.Position)
 				}
 			}
 		}
@@ -87,52 +221,154 @@ func (l *ledger) missing() (n int, first string) {
 	return n, first
 }
 
+// unread returns how many records of a shard nobody has accepted.
+func (l *ledger) unread(id shardID) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.shards[id]
+	if h == nil || h.gone {
+		return 0
+	}
+	h.advance()
+	return len(h.put) - h.passed
+}
+
+// duplicates returns how many deliveries repeated an earlier one.
+func (l *ledger) duplicates() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, h := range l.shards {
+		for _, times := range h.accepted {
+			n += times - 1
+		}
+	}
+	return n
+}
+
 // believes notes that a live worker believes that it owns a shard; two at once are a breach (I5).
-func (l *ledger) believes(shard stream.ShardID, n *node) {
+func (l *ledger) believes(id shardID, n *node) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if n.isDead() {
 		return
 	}
-	for other := range l.believers[shard] {
+	h := l.ofLocked(id)
+	for other := range h.believers {
 		if other != n && !other.isDead() {
-			l.breachLocked("I5: %s and %s both believe that they own %s", n, other, shard)
+			l.breachLocked("I5: %s and %s both believe that they own %s", n, other, id)
 		}
 	}
-	if l.believers[shard] == nil {
-		l.believers[shard] = map[*node]bool{}
+	h.believers[n] = time.Now()
+}
+
+func (l *ledger) ceases(id shardID, n *node) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.ofLocked(id).believers, n)
+}
+
+// believed returns the shards that a worker believes to own, and for how long it has.
+func (l *ledger) believed(n *node) map[shardID]time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ids := map[shardID]time.Duration{}
+	for id, h := range l.shards {
+		if since, ok := h.believers[n]; ok {
+			ids[id] = time.Since(since)
+		}
 	}
-	l.believers[shard][n] = true
+	return ids
 }
 
-func (l *ledger) ceases(shard stream.ShardID, n *node) {
+func (l *ledger) hasEnded(key string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.believers[shard], n)
+	return l.ended[key]
 }
 
-// look compares a checkpoint in the table with the one seen before (I3) and with what was accepted (I4).
-func (l *ledger) look(key string, shard stream.ShardID, counter int64, at stream.Position) {
+// look compares a row with the one seen before (I3) and with what was accepted (I4).
+func (l *ledger) look(id shardID, it item, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	before, known := l.lastMark[key]
-	if known && before.checkpoint == at {
-		l.lastMark[key] = mark{counter, at}
+	h := l.ofLocked(id)
+	at := stream.Position{Sequence: stream.SequenceNumber(it.text("checkpoint")), Sub: it.number("checkpointSubSequenceNumber")}
+	for _, name := range []string{"leaseOwner", "checkpointOwner"} {
+		if owner := it.text(name); owner != "" {
+			was := h.named[owner]
+			if now.Sub(was.last) > time.Second {
+				was.from = now
+			}
+			h.named[owner] = naming{was.from, now}
+		}
+	}
+	before, counter := h.checkpoint, it.number("leaseCounter")
+	if counter < h.counter {
+		l.breachLocked("I3: the counter of %s went back from %d to %d", id, h.counter, counter)
+	}
+	h.counter = counter
+	if before == at {
 		return
 	}
-	if known && at.Compare(before.checkpoint) < 0 {
-		l.breachLocked("I3: the checkpoint of %s went back from %s to %s", key, before.checkpoint, at)
+	if !before.IsZero() && at.Compare(before) < 0 {
+		l.breachLocked("I3: the checkpoint of %s went back from %s to %s", id, before, at)
 	}
-	if known && counter < before.counter {
-		l.breachLocked("I3: the counter of %s went back from %d to %d", key, before.counter, counter)
+	h.checkpoint = at
+	if at == stream.ShardEnd {
+		l.ended[it.text("leaseKey")] = true
 	}
-	l.lastMark[key] = mark{counter, at}
-	for _, seq := range l.put[shard] {
-		if at.Sequence.Compare(seq) >= 0 && l.accepted[seq] == 0 {
-			l.breachLocked("I4: %s lies behind the checkpoint %s of %s, but nobody accepted it", seq, at, shard)
-			return
+	for ; h.checked < len(h.put) && at.Compare(h.put[h.checked].Position) >= 0; h.checked++ {
+		if p := h.put[h.checked].Position; h.accepted[p] == 0 && !h.gone {
+			l.breachLocked("I4: %s lies behind the checkpoint %s of %s, but nobody accepted it", p, at, id)
 		}
 	}
+}
+
+// looked is called after all rows. A shard that waits for a parent, or whose parent has yet to make its row, cannot be read:
+// the parent is what has to move.
+func (l *ledger) looked(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, h := range l.shards {
+		waits := slices.ContainsFunc(h.parents, func(p shardID) bool {
+			parent := l.shards[p]
+			return parent != nil && parent.checkpoint != stream.ShardEnd && !parent.checkpoint.IsZero()
+		})
+		// The end of a merged shard waits for a row of the other parent, which may wait for its own parents.
+		if h.advance(); h.passed == len(h.put) && h.merged != nil {
+			waits = waits || l.shards[*h.merged].checkpoint.IsZero()
+		}
+		if waits || h.checkpoint.IsZero() || h.calls > 0 || h.idle() {
+			h.activeAt = now
+		}
+	}
+}
+
+// idle reports whether there is nothing to do for the shard.
+func (h *history) idle() bool {
+	h.advance()
+	return h.gone || h.passed == len(h.put) && (h.closedAt.IsZero() || h.checkpoint == stream.ShardEnd)
+}
+
+// silent is a shard with something to do, for which nothing was done for a while.
+type silent struct {
+	id    shardID
+	since time.Time
+	named map[string]naming
+}
+
+func (l *ledger) silences(longerThan time.Duration) (list []silent) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, h := range l.shards {
+		since := h.activeAt
+		if h.passed < len(h.put) && h.put[h.passed].at.After(since) {
+			since = h.put[h.passed].at
+		}
+		if !h.idle() && time.Since(since) > longerThan {
+			list = append(list, silent{id, since, maps.Clone(h.named)})
+		}
+	}
+	return list
 }
 
 func (l *ledger) report() string {

@@ -15,14 +15,22 @@ import (
 // network is the way from one worker's process to the services. What it does to a request is decided by its own random source,
 // so that a seed decides it.
 type network struct {
+	n    *node
 	next http.RoundTripper
+	skew time.Duration // how far this machine's wall clock is ahead
 
 	mu       sync.Mutex
 	r        *rand.Rand
-	dead     bool      // the process was killed: nothing leaves it any more
-	cutUntil time.Time // no request arrives before
-	faults   float64   // the share of requests that something happens to
+	dead     bool          // the process was killed: nothing leaves it any more
+	cutUntil time.Time     // no request arrives before
+	thawed   chan struct{} // open while the process is stopped as by SIGSTOP; nil otherwise
+	faults   float64       // the share of requests that something happens to
+	fuse     int           // the process dies at this request from now; 0: at none
+	woken    *knowledge    // set when the process slept for longer than its leases last
 }
+
+// latest is how late a request or its reply may be.
+const latest = 6 * time.Second
 
 var errCut = errors.New("sim: connection reset by peer")
 
@@ -35,15 +43,33 @@ const (
 	replyLost
 	late
 	throttled
+	diesBefore // the process is killed before the request is sent
+	diesAfter  // the process is killed before the reply arrives
 )
 
-func (n *network) fateOf(req *http.Request) (fate, time.Duration) {
+func (n *network) fateOf(c *call) (fate, time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	switch {
-	case n.dead, time.Now().Before(n.cutUntil):
+	if n.dead {
 		return neverArrives, 0
-	case n.r.Float64() >= n.faults:
+	}
+	if n.fuse > 0 {
+		if n.fuse--; n.fuse == 0 {
+			return []fate{diesBefore, diesAfter}[n.r.IntN(2)], 0
+		}
+	}
+	w := n.n.w
+	switch a := w.ambush.Load(); {
+	case a != nil && a.matches(c) && w.ambush.CompareAndSwap(a, nil):
+		return a.fate, 0
+	case time.Now().Before(n.cutUntil):
+		return neverArrives, 0
+	case c.service == dynamo && w.stormy():
+		if n.r.IntN(8) != 0 {
+			return throttled, 0
+		}
+	}
+	if n.r.Float64() >= n.faults {
 		return passes, time.Duration(n.r.IntN(3)) * time.Millisecond
 	}
 	switch n.r.IntN(5) {
@@ -52,7 +78,7 @@ func (n *network) fateOf(req *http.Request) (fate, time.Duration) {
 	case 1, 2:
 		return replyLost, 0
 	case 3:
-		return late, time.Duration(n.r.IntN(6000)) * time.Millisecond
+		return late, time.Duration(n.r.Int64N(int64(latest)))
 	}
 	return throttled, 0
 }
@@ -65,55 +91,105 @@ func (n *network) set(f func(*network)) {
 
 // RoundTrip implements http.RoundTripper.
 func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
-	what, wait := n.fateOf(req)
-	if what == late {
-		return n.later(req, wait)
+	c, err := readCall(req)
+	if err != nil {
+		return nil, err
 	}
-	if wait > 0 {
-		select {
-		case <-time.After(wait):
-		case <-req.Context().Done():
-			return nil, req.Context().Err()
-		}
+	if thawed, ok := n.stubborn(); ok {
+		return n.later(req, c, func() bool { <-thawed; return !n.isDead() })
 	}
+	if err := n.asleep(req); err != nil {
+		return nil, err
+	}
+	what, wait := n.fateOf(c)
 	switch what {
+	case late:
+		return n.later(req, c, func() bool { time.Sleep(wait); return true })
+	case diesBefore:
+		n.n.kill("before it sends " + c.String())
+		return nil, errCut
 	case neverArrives:
 		return nil, errCut
 	case throttled:
 		return refuse(req), nil
 	}
-	resp, err := n.next.RoundTrip(req)
+	if wait > 0 {
+		if err := pause(req.Context(), wait); err != nil {
+			return nil, err
+		}
+	}
+	resp, err := n.send(req, c)
+	if what == diesAfter {
+		n.n.kill("after it sent " + c.String())
+	}
+	if err == nil && (what == replyLost || n.isDead()) { // the effect is there, the reply is not
+		resp.Body.Close()
+		err = errCut
+	}
 	if err != nil {
 		return nil, err
 	}
-	if what == replyLost || n.isDead() { // the effect is there, the reply is not
+	if err := n.asleep(req); err != nil {
 		resp.Body.Close()
-		return nil, errCut
+		return nil, err
 	}
 	return resp, nil
 }
 
-// later lets a request take effect after a while, whether or not anybody waits for it then: a packet on its way outlives the
-// patience, and the life, of its sender.
-func (n *network) later(req *http.Request, wait time.Duration) (*http.Response, error) {
-	var body []byte
-	if req.Body != nil {
-		var err error
-		if body, err = io.ReadAll(req.Body); err != nil {
-			return nil, err
-		}
-		req.Body.Close()
+// send lets a request take effect and returns the answer, both as this machine's clock has it.
+func (n *network) send(req *http.Request, c *call) (*http.Response, error) {
+	n.n.w.judgeWrite(n, c)
+	body := c.body
+	if n.skew != 0 {
+		body = shiftRequest(c, n.skew)
 	}
+	resp, err := n.next.RoundTrip(withBody(req, body))
+	if err != nil {
+		return nil, err
+	}
+	n.learn(c)
+	if n.skew != 0 {
+		return shiftResponse(c, resp, -n.skew)
+	}
+	return resp, nil
+}
+
+// asleep holds a request, or its reply, while the process is stopped.
+func (n *network) asleep(req *http.Request) error {
+	thawed := n.n.frozen()
+	if thawed == nil {
+		return nil
+	}
+	select {
+	case <-thawed:
+		return nil
+	case <-req.Context().Done():
+		return req.Context().Err()
+	}
+}
+
+// stubborn reports whether a request that was just being sent leaves the process when it wakes, although its sender has given up
+// meanwhile: between a check and a write there is no telling how much time passes.
+func (n *network) stubborn() (thawed chan struct{}, ok bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.thawed, n.thawed != nil && n.r.IntN(2) == 0
+}
+
+// later lets a request take effect once due returns true, whether or not anybody waits for it then: a packet on its way outlives
+// the patience, and the life, of its sender.
+func (n *network) later(req *http.Request, c *call, due func() bool) (*http.Response, error) {
 	type outcome struct {
 		resp *http.Response
 		err  error
 	}
 	done := make(chan outcome, 1)
-	again := req.Clone(context.WithoutCancel(req.Context()))
-	again.Body = io.NopCloser(bytes.NewReader(body))
-	go func() { // ends by itself, at the latest some seconds after its sender
-		time.Sleep(wait)
-		resp, err := n.next.RoundTrip(again)
+	go func() { // ends by itself, at the latest some seconds after its sender, or when the process wakes
+		if !due() {
+			done <- outcome{nil, errCut}
+			return
+		}
+		resp, err := n.send(req.Clone(context.WithoutCancel(req.Context())), c)
 		if err == nil && req.Context().Err() != nil {
 			resp.Body.Close()
 		}
@@ -131,6 +207,34 @@ func (n *network) isDead() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.dead
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// readCall takes in a request and what it is about.
+func readCall(req *http.Request) (*call, error) {
+	var body []byte
+	if req.Body != nil {
+		var err error
+		if body, err = io.ReadAll(req.Body); err != nil {
+			return nil, err
+		}
+		req.Body.Close()
+	}
+	return newCall(req.Header.Get("X-Amz-Target"), body), nil
+}
+
+func withBody(req *http.Request, body []byte) *http.Request {
+	req = req.Clone(req.Context())
+	req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return req
 }
 
 // refuse answers as both services do when they are throttled.

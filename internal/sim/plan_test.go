@@ -1,0 +1,79 @@
+package sim_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// plan is what a seed decides before anything happens.
+type plan struct {
+	kind     string
+	streams  int
+	shards   int // of each stream at the beginning
+	workers  int // at the beginning
+	most     int // workers in all
+	mood     mood
+	lag      time.Duration // of the index
+	create   time.Duration // how long tables and indexes are being created
+	skewed   bool          // the machines' clocks differ by up to 20 minutes
+	span     time.Duration // for how long things happen
+	every    time.Duration // the most time between two of them
+	idle     time.Duration // worker.Reading.Idle
+	maxBytes int64         // worker.Reading.MaxBytes
+	size     int           // of a record
+	rate     int           // the most records that are put at a time
+	burst    int           // records of 256 KiB that are there at the beginning
+}
+
+// newPlan decides. Most seeds are rough: a few workers and shards, and something happens every few seconds. One in five is
+// mild, so that what is to happen within a bound has the time to. A few have large records and a small budget, and one
+// in a hundred has many workers and shards.
+func newPlan(seed uint64) plan {
+	r := rand.New(rand.NewPCG(seed, 7))
+	p := plan{
+		kind: "rough", streams: 1, shards: 1 + r.IntN(6), workers: 1 + r.IntN(4), most: 12,
+		mood: mood{
+			faults:      []float64{0, 0.01, 0.05, 0.15}[r.IntN(4)],
+			failures:    []float64{0, 0, 0.02, 0.1}[r.IntN(4)],
+			slow:        []float64{0, 0.01, 0.05}[r.IntN(3)],
+			checkpoints: []float64{1, 0.5, 0.1}[r.IntN(3)],
+			partly:      []float64{0, 0.3}[r.IntN(2)],
+			work:        20 * time.Millisecond,
+		},
+		lag:    []time.Duration{0, time.Second, 2 * time.Second, 8 * time.Second}[r.IntN(4)],
+		create: []time.Duration{0, 0, 5 * time.Second, 40 * time.Second}[r.IntN(4)],
+		skewed: r.IntN(3) == 0,
+		span:   time.Duration(30+r.IntN(60)) * time.Second,
+		every:  9 * time.Second,
+		rate:   10, size: 4,
+	}
+	if r.IntN(5) == 0 {
+		p.streams, p.shards = 2+r.IntN(2), 1+r.IntN(3)
+	}
+	switch {
+	case seed%100 == 50:
+		p.kind, p.streams = "wide", 1
+		p.workers, p.shards, p.most = 20+r.IntN(31), 100+r.IntN(150), 60
+		p.mood.slow, p.mood.failures, p.rate, p.idle = 0, min(p.mood.failures, 0.02), 100, time.Second
+		p.span = 30 * time.Second
+	case seed%5 == 2:
+		p.kind = "mild"
+		p.mood.faults, p.mood.slow = []float64{0, 0, 0.01}[r.IntN(3)], 0
+		p.span, p.every = time.Duration(90+r.IntN(60))*time.Second, 35*time.Second
+	case seed%20 == 9:
+		p.kind, p.streams, p.shards = "heavy", 1, 3+r.IntN(3)
+		p.maxBytes, p.burst, p.span = 1<<20, 100, 20*time.Second
+		p.mood.slow, p.mood.work = 0.3, time.Second
+	}
+	return p
+}
+
+// names returns the names of the streams.
+func (p plan) names() []string {
+	names := make([]string, p.streams)
+	for i := range names {
+		names[i] = fmt.Sprintf("s%d", i)
+	}
+	return names
+}
