@@ -360,7 +360,7 @@ func TestClocksTenMinutesApart(t *testing.T) {
 				cfg.Leases = &skewedStore{Store: r.store, by: skew}
 				b := r.start(cfg)
 				r.await(2*time.Minute, "the shards are shared", func() bool { return len(a.Status().Shards) == 2 && len(b.Status().Shards) == 2 })
-				time.Sleep(5 * time.Minute)
+				time.Sleep(90 * time.Second)
 				if len(a.Status().Shards) != 2 || len(b.Status().Shards) != 2 {
 					t.Error("the shares changed")
 				}
@@ -368,7 +368,7 @@ func TestClocksTenMinutesApart(t *testing.T) {
 				<-a.done
 				records := r.put("orders", "r", 100)
 				r.await(1500*time.Millisecond, "b reads all", func() bool { return r.seen.missing(records) == 0 })
-				time.Sleep(2 * time.Minute)
+				time.Sleep(time.Minute)
 				if !b.Status().Leading || !b.Status().Healthy() {
 					t.Errorf("b: %+v", b.Status())
 				}

@@ -180,7 +180,7 @@ func TestI6TwoWorkersWithOneID(t *testing.T) {
 		}
 		r.must(two.stop())
 		r.await(time.Minute, "all records", func() bool { return r.seen.missing(records) == 0 })
-		time.Sleep(2 * time.Minute)
+		time.Sleep(3 * time.Minute)
 		wantHealthy(t, one)
 	})
 }
