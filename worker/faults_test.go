@@ -333,3 +333,58 @@ func TestLostBeats(t *testing.T) {
 		}
 	})
 }
+
+// TestI5OwnersDoNotOverlap: whatever keeps a worker from its table, it has let its processor go before another worker may start one.
+func TestI5OwnersDoNotOverlap(t *testing.T) {
+	for name, effect := range map[string]local.Effect{
+		"requests are lost":   {LoseRequest: true},
+		"replies are lost":    {LoseReply: true}, // the counter goes on moving
+		"requests take long":  {Delay: 3 * time.Second},
+		"replies take long":   {DelayReply: 3 * time.Second},
+		"the table throttles": {Error: local.Throttled()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, 1)
+				var mu sync.Mutex
+				var believes string // who believes that it owns the shard
+				var lostAt time.Time
+				cfg := func(id string) worker.Config {
+					c := r.onDynamo(id)
+					c.NewProcessor = func(ctx context.Context, _ stream.Assignment) (stream.Processor, error) {
+						mu.Lock()
+						defer mu.Unlock()
+						if believes != "" {
+							t.Errorf("%s starts while %s believes that it owns the shard", id, believes)
+						}
+						believes = id
+						context.AfterFunc(ctx, func() {
+							mu.Lock()
+							defer mu.Unlock()
+							believes, lostAt = "", time.Now()
+						})
+						return script{}, nil
+					}
+					return c
+				}
+				owner := func() string {
+					mu.Lock()
+					defer mu.Unlock()
+					return believes
+				}
+				a := r.start(cfg("a"))
+				r.await(3*time.Second, "a reads", func() bool { return owner() == "a" })
+				r.start(cfg("b"))
+				time.Sleep(7 * time.Second)
+				cut := time.Now()
+				r.server.Intercept(local.Rule{Service: local.DynamoDB, Caller: "a", Effect: effect})
+				r.await(time.Minute, "b reads", func() bool { return owner() == "b" })
+				if lostAt.Sub(cut) > 10*time.Second && name != "replies are lost" {
+					t.Errorf("a believed for %v without a word from the table", lostAt.Sub(cut))
+				}
+				_ = a.stop()
+			})
+		})
+	}
+}
