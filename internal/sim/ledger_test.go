@@ -45,7 +45,7 @@ type history struct {
 
 	believers map[*node]time.Time // since when
 	calls     int                 // to its processors, under way
-	last      delivery            // the latest one
+	given     []delivery          // all calls to its processors, in order
 	activeAt  time.Time           // when last something was done for it, or nothing could be
 
 	// Of the row.
@@ -65,8 +65,8 @@ type naming struct{ from, last time.Time }
 
 // delivery is a call to Process.
 type delivery struct {
-	to *node
-	at time.Time
+	to        *node
+	at, until time.Time
 }
 
 func newLedger() *ledger {
@@ -158,7 +158,8 @@ func (l *ledger) called(id shardID, n *node) {
 	defer l.mu.Unlock()
 	h := l.ofLocked(id)
 	h.calls++
-	h.activeAt, h.last = time.Now(), delivery{n, time.Now()}
+	h.activeAt = time.Now()
+	h.given = append(h.given, delivery{to: n, at: time.Now()})
 }
 
 func (l *ledger) returned(id shardID) {
@@ -167,6 +168,7 @@ func (l *ledger) returned(id shardID) {
 	h := l.ofLocked(id)
 	h.calls--
 	h.activeAt = time.Now()
+	h.given[len(h.given)-1].until = time.Now()
 }
 
 // excuse says that nothing could be done for a shard until now.
@@ -369,6 +371,13 @@ func (l *ledger) silences(longerThan time.Duration) (list []silent) {
 		}
 	}
 	return list
+}
+
+// deliveries returns all calls to Process for a shard.
+func (l *ledger) deliveries(id shardID) []delivery {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.ofLocked(id).given)
 }
 
 func (l *ledger) report() string {

@@ -2,4 +2,7 @@
 
 package sim_test
 
-const defaultSeeds = 200
+const (
+	defaultSeeds = 200
+	phases       = 10 // of each timing
+)

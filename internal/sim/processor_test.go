@@ -23,6 +23,12 @@ type processor struct {
 	closed bool
 }
 
+// stuck is a shard whose processors do not get on.
+type stuck struct {
+	shard shardID
+	until chan struct{}
+}
+
 func (n *node) newProcessor(_ context.Context, a stream.Assignment) (stream.Processor, error) {
 	if n.isDead() || n.chance(n.w.mood.Load().failures) {
 		return nil, errPoison
@@ -63,6 +69,13 @@ func (p *processor) work(ctx context.Context, b *stream.Batch, cp stream.Checkpo
 	}
 	if err := pause(ctx, wait); err != nil {
 		return context.Cause(ctx)
+	}
+	if free := p.n.w.stuck.Load(); free != nil && free.shard == p.id {
+		select {
+		case <-free.until:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
 	if thawed := p.n.frozen(); thawed != nil {
 		<-thawed // whatever happened meanwhile, it goes on where it was

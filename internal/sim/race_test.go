@@ -2,5 +2,8 @@
 
 package sim_test
 
-// defaultSeeds is less than without the race detector, which makes a simulation some five times slower.
-const defaultSeeds = 30
+// The race detector makes a simulation some five times slower.
+const (
+	defaultSeeds = 25
+	phases       = 3 // of each timing
+)

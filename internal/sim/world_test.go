@@ -63,6 +63,7 @@ type world struct {
 
 	mood       atomic.Pointer[mood]
 	ambush     atomic.Pointer[ambush]
+	stuck      atomic.Pointer[stuck]
 	stormUntil atomic.Int64 // in nanoseconds of the bubble's clock
 
 	mu       sync.Mutex
@@ -85,7 +86,7 @@ type mood struct {
 // rand returns a random source that depends on the seed and n alone.
 func (w *world) rand(n uint64) *rand.Rand { return rand.New(rand.NewPCG(w.seed, n)) }
 
-// newWorld makes the services and the streams of a plan.
+// newWorld makes the services and the streams of a plan; with no shards, no streams.
 func newWorld(t *testing.T, seed uint64, p plan) *world {
 	w := &world{t: t, seed: seed, plan: p, ledger: newLedger(), prefixes: map[string]string{}}
 	w.r = w.rand(0)
@@ -93,6 +94,9 @@ func newWorld(t *testing.T, seed uint64, p plan) *world {
 	w.server = local.New(local.Config{IndexLag: p.lag, CreateDelay: p.create})
 	w.transport = w.server.HTTPClient().Transport
 	w.kin, _ = clients(w.transport)
+	if p.shards == 0 {
+		return w
+	}
 	for _, name := range p.names() {
 		_, err := w.kin.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String(name), ShardCount: aws.Int32(int32(p.shards))})
 		w.must(err)
