@@ -179,6 +179,7 @@ func (w *Worker) start(row lease.Lease, source fleet.Stream, asked time.Time) {
 		shardEnded: w.claimChildren,
 		passOn:     w.abandon,
 		twin:       w.metTwin,
+		unreadable: w.unreadable,
 		machine:    lifecycle.Machine{EmptyBatches: cfg.EmptyBatches, ExitOnFailure: cfg.OnFailure == ExitWorker},
 		events:     make(chan lifecycle.Event, 1),
 		leaving:    make(chan struct{}),

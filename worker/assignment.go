@@ -32,6 +32,8 @@ type assignment struct {
 	// when the lease was lost to a writer with this worker's own id.
 	shardEnded, passOn func(a *assignment)
 	twin               func()
+	// unreadable is called with what no retry of reading can mend.
+	unreadable func(err error)
 	// counted takes the assignment off those that draining waits for.
 	counted func()
 

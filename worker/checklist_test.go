@@ -35,9 +35,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/kinesis"
-
 	"github.com/kinesis-go/kcl/lease"
 	"github.com/kinesis-go/kcl/stream"
 	"github.com/kinesis-go/kcl/worker"
@@ -445,29 +442,6 @@ func Test80LeaseOfAFinishedShard(t *testing.T) {
 			t.Errorf("a processor was made\n%s", r.seen.summary())
 		}
 		wantHealthy(t, w)
-	})
-}
-
-func Test81StreamDeleted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, 1)
-		w := r.start(r.config("a"))
-		r.await(3*time.Second, "the shard is read", func() bool { return len(w.Status().Shards) == 1 })
-		_, err := r.client.DeleteStream(t.Context(), &kinesis.DeleteStreamInput{StreamName: aws.String("orders")})
-		r.must(err)
-		time.Sleep(5 * time.Minute)
-		p := w.Status().Problems
-		if len(p) != 1 || p[0].Shard != shard0 || !strings.Contains(p[0].What, "the stream does not exist: it was deleted, or its name, region or account is wrong") {
-			t.Errorf("problems %+v", p)
-		}
-		if l := r.lease(shard0); l.Ended() || l.Owner != "a" {
-			t.Errorf("lease %+v", l)
-		}
-		starts := strings.Count(r.seen.summary(), "a starts")
-		if starts > 25 { // the pause grows to a minute
-			t.Errorf("%d processors were made in five minutes", starts)
-		}
-		r.must(w.stop())
 	})
 }
 

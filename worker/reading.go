@@ -29,6 +29,7 @@ func (a *assignment) startReading(row lease.Lease) {
 	cfg := a.fetchConfig(row)
 	r.done.Go(func() {
 		if err := fetch.Poll(ctx, cfg, r.pages); err != nil && ctx.Err() == nil {
+			a.unreadable(err)
 			r.broken <- err
 		}
 	})

@@ -146,6 +146,14 @@ func (w *Worker) fail(err error) {
 	}
 }
 
+// unreadable ends a worker whose only stream is gone: nothing is left for it to do, and a person must know. Of several streams
+// the others go on, and Status names the shards of the one that is gone.
+func (w *Worker) unreadable(err error) {
+	if errors.Is(err, fetch.ErrStreamGone) && len(w.cfg.Streams) == 1 {
+		w.fail(fmt.Errorf("worker: %w", err))
+	}
+}
+
 // storeCheckInterval is how often a worker asks whether it may still use its table (the Java KCL's change monitor: 60 s), and
 // storeCheckAgain how soon it does when there was no answer.
 const (
