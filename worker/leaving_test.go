@@ -404,3 +404,36 @@ func TestStopWhileStarting(t *testing.T) {
 		})
 	}
 }
+
+// TestHandoffOfWhatNobodyBegan (spec lease-coordination 6.8): a new leader does not hand off a lease whose owner has yet to find it: that
+// owner would never let go of it, and nobody would read the shard until the lease expires.
+func TestHandoffOfWhatNobodyBegan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 4)
+		for _, shard := range []stream.ShardID{shard0, shard1, shard2, shard3} {
+			r.row(shard)
+			r.give(string(shard), "b")
+		}
+		records := r.put("orders", "r", 100)
+		store := r.faulty()
+		store.fail(func(op, _ string) fault {
+			switch op {
+			case "Owned":
+				return fault{delay: 2 * time.Second}
+			case "TakeLock":
+				return fault{instead: errDown}
+			}
+			return fault{}
+		})
+		cfg := r.config("b")
+		cfg.Leases = store
+		b := r.start(cfg)
+		time.Sleep(100 * time.Millisecond)
+		a := r.start(r.config("a"))
+		r.await(4*time.Second, "all shards are read", func() bool { return r.seen.missing(records) == 0 })
+		r.await(time.Minute, "the shards are shared", func() bool { return len(a.Status().Shards) == 2 && len(b.Status().Shards) == 2 })
+		if n := r.seen.duplicates(); n != 0 {
+			t.Errorf("%d duplicates\n%s", n, r.seen.summary())
+		}
+	})
+}
