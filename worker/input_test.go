@@ -208,6 +208,38 @@ func TestTableDeleted(t *testing.T) {
 	})
 }
 
+// TestAccessTaken: a table that is closed to the worker while it runs ends it, with the remedy; a refusal that passes, as while
+// credentials are renewed, does not.
+func TestAccessTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1)
+		w := r.start(r.onDynamo("a"))
+		refuse := func() (heal func()) {
+			return r.server.Intercept(local.Rule{Service: local.DynamoDB, Caller: "a", Effect: local.Effect{Error: denied("dynamodb:GetItem")}})
+		}
+		time.Sleep(57 * time.Second)
+		heal := refuse()
+		time.Sleep(6 * time.Second) // over the check after a minute
+		heal()
+		records := r.put("orders", "r", 5)
+		time.Sleep(20 * time.Second)
+		if n := r.seen.missing(records); n != 0 {
+			t.Errorf("%d records are missing", n)
+		}
+		wantHealthy(t, w)
+		defer refuse()()
+		began := time.Now()
+		<-w.done
+		if took := time.Since(began); took > 75*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		const want = "worker: check leases of app: GetItem on table app: lease: store unusable: check the credentials and the clock, and allow dynamodb:GetItem on it: "
+		if got := errText(w.err); !strings.HasPrefix(got, want) {
+			t.Errorf("Run = %q", got)
+		}
+	})
+}
+
 // TestMalformedLeaseRows: rows that cannot be read are named and left as they are; the others are worked on.
 func TestMalformedLeaseRows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

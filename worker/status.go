@@ -86,11 +86,9 @@ type Problem struct {
 // on the engine.
 func (w *Worker) Status() Status {
 	now := time.Now()
+	s := Status{Application: w.cfg.Application, Worker: w.cfg.ID, BufferedBytes: w.budget.InUse(), MaxBytes: w.cfg.Reading.MaxBytes}
 	w.mu.Lock()
-	s := Status{
-		Application: w.cfg.Application, Worker: w.cfg.ID, Phase: w.phase, StartedAt: w.started,
-		BufferedBytes: w.budget.InUse(), MaxBytes: w.cfg.Reading.MaxBytes,
-	}
+	s.Phase, s.StartedAt = w.phase, w.started
 	s.Problems = append(w.troublesLocked(now), w.twins.problems(now, w.cfg.ID)...)
 	sources := w.sources // set once
 	leader, working := w.leader, make([]*assignment, 0, len(w.shards))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kinesis-go/kcl/internal/fetch"
 	"github.com/kinesis-go/kcl/internal/fleet"
+	"github.com/kinesis-go/kcl/internal/retry"
 	"github.com/kinesis-go/kcl/lease"
 	"github.com/kinesis-go/kcl/stream"
 )
@@ -161,11 +162,20 @@ const (
 	storeCheckAgain    = 5 * time.Second
 )
 
-// watchStore ends the worker when the table enters a state that this version must not work in.
+// deniedChecks is how many refusals in a row are believed: while credentials are renewed there may be one.
+const deniedChecks = 3
+
+// watchStore ends the worker when the table enters a state that this version must not work in, or is closed to it.
 func (w *Worker) watchStore(ctx context.Context) {
+	denied := 0
 	for wait := storeCheckInterval; sleep(ctx, wait); {
 		err := w.cfg.Leases.Check(ctx)
-		if errors.Is(err, lease.ErrUnusable) {
+		if retry.Classify(err) == retry.Denied {
+			denied++
+		} else {
+			denied = 0
+		}
+		if errors.Is(err, lease.ErrUnusable) && (denied == 0 || denied >= deniedChecks) {
 			w.fail(fmt.Errorf("worker: %w", err))
 			return
 		}
