@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"slices"
@@ -37,14 +36,14 @@ type rig struct {
 
 func newRig(t *testing.T, shards int, streams ...string) *rig {
 	t.Helper()
-	server := local.New(local.Config{})
+	server := local.New(local.Config{Logger: slog.New(slog.DiscardHandler)})
 	r := &rig{
 		t: t, server: server, store: memlease.New(), seen: newDeliveries(),
 		client: kinesis.New(kinesis.Options{
 			Region: "us-east-1", BaseEndpoint: aws.String("http://local"), HTTPClient: server.HTTPClient(),
 			Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""), RetryMaxAttempts: 2,
 		}),
-		log: slog.New(slog.NewTextHandler(logTo(t), &slog.HandlerOptions{Level: slog.LevelDebug})),
+		log: logTo(t),
 	}
 	if len(streams) == 0 {
 		streams = []string{"orders"}
@@ -57,11 +56,11 @@ func newRig(t *testing.T, shards int, streams ...string) *rig {
 }
 
 // logTo keeps the engine's log out of the way unless KCL_TEST_LOG is set.
-func logTo(t *testing.T) io.Writer {
+func logTo(t *testing.T) *slog.Logger {
 	if os.Getenv("KCL_TEST_LOG") == "" {
-		return io.Discard
+		return slog.New(slog.DiscardHandler)
 	}
-	return t.Output()
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 func (r *rig) must(err error) {
