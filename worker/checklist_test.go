@@ -11,6 +11,7 @@ package worker_test
 //	 66     TestI1SplitAndMerge
 //	 78     internal/lifecycle: TestMachineAnyOrder and the scripts; here Test75…
 //	 79     TestI8DrainFromEveryState, backing off
+//	 81     gone_test.go; internal/fetch: TestPoll81…
 //	 82-87  internal/lifecycle: TestResolve; 92-94 too
 //	 95, 98 stream.Checkpointer does not prepare: lease/leasetest holds the stores to it
 //

@@ -46,13 +46,14 @@
 //
 //   - at its start, if a stream does not exist, something is not permitted, or the lease table is not one that this version may
 //     use; the error names the call, the resource and the remedy;
-//   - if the lease table is deleted, or enters a state that this version must not work in;
+//   - if the lease table is deleted, is closed to the worker, or enters a state that this version must not work in;
+//   - if the only stream is deleted; of several the others go on, and Status.Problems names the one;
 //   - with ExitWorker, if a processor fails;
 //   - if draining took too long; it names the shards that were cut off.
 //
 // Nothing else ends it. Throttling, time-outs and services that are down are tried again, for each shard on its own, until they
-// work; so is a stream that is still being created, and an endpoint that does not answer. A permission that is taken away
-// while the worker runs shows in Status.Problems, with the remedy.
+// work; so is a stream that is still being created, and an endpoint that does not answer. A permission on a stream
+// that is taken away while the worker runs shows in Status.Problems, with the remedy.
 //
 // # Seeing what it does
 //
