@@ -34,7 +34,7 @@ func (g Generator) Run(ctx context.Context, out chan<- Record) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for n := int64(0); g.Count == 0 || n < g.Count; {
-		if g.Rate > 0 && float64(n) >= g.Rate*time.Since(began).Seconds() {
+		if g.Rate > 0 && float64(n) >= g.due(time.Since(began)) {
 			select {
 			case <-ctx.Done():
 				return
@@ -49,6 +49,14 @@ func (g Generator) Run(ctx context.Context, out chan<- Record) {
 			n++
 		}
 	}
+}
+
+// due is how many records there should be by now. A timer that fires late does not make them more than Duration allows.
+func (g Generator) due(elapsed time.Duration) float64 {
+	if g.Duration > 0 {
+		elapsed = min(elapsed, g.Duration)
+	}
+	return g.Rate * elapsed.Seconds()
 }
 
 // record makes record number n, which its data begins with.
