@@ -72,6 +72,10 @@ var rows = map[string][]string{
 	"internal/archtest": {},
 	"internal/script":   {},
 	"internal/sim":      {},
+
+	// Other languages and servers.
+	"interop/internal/stagetest": {"stream", "internal/ledger", sdk, kinesis},
+	"interop/internal/table":     {},
 }
 
 // core are the packages that think and do not act.

@@ -54,7 +54,7 @@ func isStandard(importPath string) bool {
 // goList runs go list in the module's root.
 func goList(t *testing.T, args ...string) []pkg {
 	t.Helper()
-	cmd := exec.Command("go", append([]string{"list", "-e", "-json=Dir,ImportPath,Name,Standard,GoFiles,Imports,TestImports,XTestImports"}, args...)...)
+	cmd := exec.Command("go", append([]string{"list", "-e", "-tags=interop", "-json=Dir,ImportPath,Name,Standard,GoFiles,Imports,TestImports,XTestImports"}, args...)...)
 	cmd.Dir = filepath.Join("..", "..")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
