@@ -24,7 +24,8 @@
 //
 // # Guarantees
 //
-//   - A lease occurs in at most one move of a plan. A lease that is alive is moved only for balance or an overdue handoff.
+//   - A lease occurs in at most one move of a plan. A lease that is alive is moved only for balance or an overdue handoff,
+//     and for balance only once its owner was seen to renew it: one that its owner has yet to find is left to it.
 //   - No lease stays unassigned while a candidate has room, see [Config.MaxLeases]; those without are named.
 //   - A move for balance makes the fuller worker less full than it was and leaves the other below where that one stood. So a
 //     balanced fleet is left alone, and repeated plans come to rest.

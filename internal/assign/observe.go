@@ -38,6 +38,7 @@ type sight struct {
 
 	movedAt   time.Time // when the counter was first seen as it is
 	adopted   bool      // the worker has raised the counter since it got the lease, or had the lease when first seen
+	renewed   bool      // the worker has raised the counter under this leader's eyes: it knows of the lease for certain
 	bumped    bool      // this leader is about to raise the counter itself
 	handoffAt time.Time // when this handoff was first seen; zero: none
 }
@@ -100,12 +101,13 @@ func look(before sight, known bool, l *lease.Lease, now time.Time) (s sight, ali
 		s.adopted = false
 		return s, false
 	case before.counter == l.Counter: // equal, not less: a row that was deleted and made again starts at 0
-		s.movedAt, s.adopted, s.bumped = before.movedAt, before.adopted, before.bumped
+		s.movedAt, s.adopted, s.renewed, s.bumped = before.movedAt, before.adopted, before.renewed, before.bumped
 		return s, false
 	case before.bumped && l.Counter == before.counter+1:
 		s.adopted = false
 		return s, false
 	}
+	s.renewed = true
 	return s, true
 }
 

@@ -55,7 +55,10 @@ func (c Config) settle(o Observation, f *fleet, it *item) bool {
 	case next != nil:
 		next.bear(it)
 		it.from = next
-		if !l.InHandoff() && !l.Ended() && o.leases[l.Key].adopted {
+		// A lease whose counter has not moved yet may be one that its owner has still to find, given to it by a leaving worker
+		// or the last leader. Handed off now, nobody would let go of it: the row would name the next owner, and it would be
+		// read by nobody until it expires.
+		if s := o.leases[l.Key]; !l.InHandoff() && !l.Ended() && s.adopted && s.renewed {
 			next.movable = append(next.movable, it)
 		}
 	}

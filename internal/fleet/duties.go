@@ -36,10 +36,6 @@ type term struct {
 
 	nextCollect time.Time
 	garbage     map[string]bool // leases whose shards the last look did not find
-
-	// unproven are the counters of the leases that have not moved since this term began. Their owners may have yet to find
-	// them: one that is handed off now would be let go of by nobody, and not be read until it expires.
-	unproven map[string]int64
 }
 
 // serve does a leader's duties until ctx ends, or they have failed several times in a row.
@@ -89,7 +85,6 @@ func (t *term) round(ctx context.Context) error {
 	plan, seen := t.l.cfg.Assign.Plan(t.seen)
 	t.seen = seen
 	t.l.remember(seen, now)
-	t.prove(snap)
 	t.show(snap, plan, now)
 	err = t.move(ctx, plan)
 	if !now.Before(t.nextClean) {
@@ -97,18 +92,6 @@ func (t *term) round(ctx context.Context) error {
 		err = errors.Join(err, t.clean(ctx, snap))
 	}
 	return err
-}
-
-// prove notes whose counters have moved in this term.
-func (t *term) prove(snap lease.Snapshot) {
-	first := t.unproven == nil
-	still := make(map[string]int64, len(t.unproven))
-	for _, l := range snap.Leases {
-		if was, unproven := t.unproven[l.Key]; first || unproven && was == l.Counter {
-			still[l.Key] = l.Counter
-		}
-	}
-	t.unproven = still
 }
 
 // move writes the plan. A row that has moved on since it was seen is planned anew after the next look.
@@ -121,9 +104,6 @@ func (t *term) move(ctx context.Context, plan assign.Plan) error {
 		mine   []string
 	)
 	for _, m := range plan.Moves {
-		if _, unproven := t.unproven[m.Lease.Key]; unproven && m.Kind == assign.Handoff {
-			continue
-		}
 		select {
 		case room <- struct{}{}:
 		case <-ctx.Done():
