@@ -235,6 +235,7 @@ func TestPutGolden(t *testing.T) {
 		"put-lines":     {"one\ntwo\nthree", []string{"-stream", "orders"}},
 		"put-json":      {"one\n", []string{"-stream", "orders", "-json"}},
 		"put-generated": {"", []string{"-stream", "orders", "-count", "1234", "-size", "100", "-seed", "1"}},
+		"put-aggregate": {"", []string{"-stream", "orders", "-count", "1234", "-size", "100", "-seed", "1", "-aggregate"}},
 		"put-bad-line":  {"{\"id\":1}\n{\"ID\":2}\n", []string{"-stream", "orders", "-key-field", "id"}},
 		"put-no-stream": {"one\n", []string{"-stream", "nowhere"}},
 	} {

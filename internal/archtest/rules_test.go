@@ -61,7 +61,7 @@ var rows = map[string][]string{
 	"internal/ledger":          {"stream"},
 	"cmd/kcl/internal/follow":  {"stream", "internal/fetch", sdk, kinesis},
 	"cmd/kcl":                  {"*"},
-	"cmd/kcl/internal/produce": {"stream", "internal/retry", sdk, smithy, kinesis},
+	"cmd/kcl/internal/produce": {"stream", "internal/aggregate", "internal/retry", sdk, smithy, kinesis},
 	"cmd/kcl/internal/scene": {"stream", "lease", "lease/dynamolease", "worker", "internal/ledger", "cmd/kcl/internal/picture",
 		"cmd/kcl/internal/produce", sdk, kinesis, dynamodb},
 	"cmd/kcl/internal/picture": {"stream"},

@@ -11,23 +11,35 @@ const (
 	MaxBytes   = 5 << 20 // of data and partition keys; a larger record goes alone, and the service decides
 )
 
+// Limits say when a batch is full.
+type Limits struct {
+	Records int
+	Bytes   int // of data and partition keys; a larger record makes a batch alone
+}
+
+// PutLimits are those of one PutRecords call.
+func PutLimits() Limits { return Limits{Records: MaxRecords, Bytes: MaxBytes} }
+
+// PackLimits leave room in one call for what aggregates have around their records.
+func PackLimits() Limits { return Limits{Records: 20_000, Bytes: 4 << 20} }
+
 // Run collects the records of source into batches and puts them until source ends. A batch is sent when it is full, when
 // linger passed since its first record, or at the end. It returns nil when everything was taken.
 //
 // The sender of source closes it; when ctx ends, or Put fails, records that were not put are dropped.
-func Run(ctx context.Context, source <-chan Record, linger time.Duration, put func(context.Context, []Record) error) error {
+func Run(ctx context.Context, source <-chan Record, linger time.Duration, full Limits, put func(context.Context, []Record) error) error {
 	var (
 		batch []Record
 		size  int
 		due   <-chan time.Time
 	)
 	flush := func() error {
-		full := batch
+		complete := batch
 		batch, size, due = nil, 0, nil
-		if len(full) == 0 {
+		if len(complete) == 0 {
 			return nil
 		}
-		return put(ctx, full)
+		return put(ctx, complete)
 	}
 	for {
 		select {
@@ -42,7 +54,7 @@ func Run(ctx context.Context, source <-chan Record, linger time.Duration, put fu
 				return flush()
 			}
 			n := len(r.Key) + len(r.Data)
-			if len(batch) == MaxRecords || size+n > MaxBytes {
+			if len(batch) == full.Records || size+n > full.Bytes {
 				if err := flush(); err != nil {
 					return err
 				}

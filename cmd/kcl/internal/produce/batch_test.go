@@ -25,7 +25,7 @@ func run(t *testing.T, records []produce.Record, pause func(i int) time.Duration
 			source <- r
 		}
 	}()
-	err := produce.Run(t.Context(), source, 100*time.Millisecond, func(_ context.Context, batch []produce.Record) error {
+	err := produce.Run(t.Context(), source, 100*time.Millisecond, produce.PutLimits(), func(_ context.Context, batch []produce.Record) error {
 		sizes = append(sizes, len(batch))
 		return nil
 	})
@@ -68,7 +68,7 @@ func TestRunEndsWithPut(t *testing.T) {
 	source := make(chan produce.Record, 1)
 	source <- produce.Record{Key: "k"}
 	close(source)
-	err := produce.Run(t.Context(), source, time.Second, func(context.Context, []produce.Record) error { return broken })
+	err := produce.Run(t.Context(), source, time.Second, produce.PutLimits(), func(context.Context, []produce.Record) error { return broken })
 	if !errors.Is(err, broken) {
 		t.Errorf("Run = %v, want %v", err, broken)
 	}

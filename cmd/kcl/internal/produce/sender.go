@@ -16,14 +16,23 @@ import (
 
 // Record is one record to put.
 type Record struct {
-	Key  string // partition key; at most 256 characters, not empty
-	Data []byte
+	Key     string // partition key; at most 256 characters, not empty
+	HashKey string // explicit hash key in decimal digits, if it is to decide instead of Key
+	Data    []byte
+}
+
+// parcel is what goes to the service as one record.
+type parcel struct {
+	Record
+	users []Record       // that it holds: itself, or several if it is an aggregate
+	meant stream.ShardID // where an aggregate belongs
 }
 
 // Stats are what a Sender did so far.
 type Stats struct {
 	Records int64 `json:"records"` // that the service took
 	Bytes   int64 `json:"bytes"`   // of their data
+	Packed  int64 `json:"packed"`  // aggregated records that they were put as; 0 if none was
 	Calls   int64 `json:"calls"`   // of PutRecords
 	Retries int64 `json:"retries"` // records that were put again because the service had refused them
 }
@@ -34,14 +43,16 @@ type Sender struct {
 	Client *kinesis.Client
 	// Stream is the stream's name; required.
 	Stream string
-	// Took is called for each record that the service took, in the order in which it took those of one shard; may be nil.
+	// Took is called for each record that the service took, in the order in which it took those of one shard; may be nil. All
+	// records of an aggregate have its sequence number.
 	Took func(r Record, shard stream.ShardID, at stream.SequenceNumber)
 	// Waiting is called when records were refused and are put again after a pause, with why; may be nil.
 	Waiting func(records int, why error)
 	// Patience is how long the service may refuse everything before Put gives up; default 1 minute.
 	Patience time.Duration
 
-	stats Stats
+	stats  Stats
+	landed func(p parcel, on stream.ShardID) // the Packer hears where its aggregates came; or nil
 }
 
 // backoff is between attempts. The least is what a shard that is over its limit needs: limits count by the second.
@@ -55,6 +66,14 @@ func (s *Sender) Stats() Stats { return s.stats }
 // records may be in the stream twice. It returns the context's error, an error that repeating cannot mend, or the last one
 // once Patience is over.
 func (s *Sender) Put(ctx context.Context, batch []Record) error {
+	parcels := make([]parcel, len(batch))
+	for i := range batch {
+		parcels[i] = parcel{Record: batch[i], users: batch[i : i+1]}
+	}
+	return s.send(ctx, parcels)
+}
+
+func (s *Sender) send(ctx context.Context, batch []parcel) error {
 	patience := s.Patience
 	if patience == 0 {
 		patience = time.Minute
@@ -93,10 +112,13 @@ func (s *Sender) Put(ctx context.Context, batch []Record) error {
 }
 
 // put makes one call. It returns what was not taken, and why the first of it was not.
-func (s *Sender) put(ctx context.Context, batch []Record) (refused []Record, err error) {
+func (s *Sender) put(ctx context.Context, batch []parcel) (refused []parcel, err error) {
 	entries := make([]types.PutRecordsRequestEntry, len(batch))
 	for i := range batch {
 		entries[i] = types.PutRecordsRequestEntry{PartitionKey: &batch[i].Key, Data: batch[i].Data}
+		if batch[i].HashKey != "" {
+			entries[i].ExplicitHashKey = &batch[i].HashKey
+		}
 		if entries[i].Data == nil {
 			entries[i].Data = []byte{}
 		}
@@ -117,11 +139,23 @@ func (s *Sender) put(ctx context.Context, batch []Record) (refused []Record, err
 			refused = append(refused, batch[i])
 			continue
 		}
-		s.stats.Records++
-		s.stats.Bytes += int64(len(batch[i].Data))
-		if s.Took != nil {
-			s.Took(batch[i], stream.ShardID(aws.ToString(answer.ShardId)), stream.SequenceNumber(aws.ToString(answer.SequenceNumber)))
-		}
+		s.took(batch[i], stream.ShardID(aws.ToString(answer.ShardId)), stream.SequenceNumber(aws.ToString(answer.SequenceNumber)))
 	}
 	return refused, err
+}
+
+func (s *Sender) took(p parcel, shard stream.ShardID, at stream.SequenceNumber) {
+	if len(p.users) > 1 {
+		s.stats.Packed++
+	}
+	for _, r := range p.users {
+		s.stats.Records++
+		s.stats.Bytes += int64(len(r.Data))
+		if s.Took != nil {
+			s.Took(r, shard, at)
+		}
+	}
+	if s.landed != nil {
+		s.landed(p, shard)
+	}
 }

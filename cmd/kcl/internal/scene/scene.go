@@ -158,7 +158,7 @@ func (s *Scene) feed(ctx, feeding context.Context) (produce.Stats, error) {
 	var generating sync.WaitGroup
 	stopped, stop := context.WithCancel(feeding)
 	generating.Go(func() { generator.Run(stopped, records) })
-	err := produce.Run(ctx, records, feedLinger, sender.Put)
+	err := produce.Run(ctx, records, feedLinger, produce.PutLimits(), sender.Put)
 	stop()
 	generating.Wait()
 	return sender.Stats(), err
