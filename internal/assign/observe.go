@@ -39,6 +39,7 @@ type sight struct {
 	movedAt   time.Time // when the counter was first seen as it is
 	adopted   bool      // the worker has raised the counter since it got the lease, or had the lease when first seen
 	renewed   bool      // the worker has raised the counter under this leader's eyes: it knows of the lease for certain
+	untouched bool      // the worker has not for certain: nothing but the giving itself moved the counter
 	bumped    bool      // this leader is about to raise the counter itself
 	handoffAt time.Time // when this handoff was first seen; zero: none
 }
@@ -98,13 +99,15 @@ func look(before sight, known bool, l *lease.Lease, now time.Time) (s sight, ali
 	case !known:
 		return s, false
 	case cmp.Or(before.checkpointOwner, before.owner) != l.Worker():
-		s.adopted = false
+		// Two steps may be the giving and a renewal of the new worker, which trusts the lease from then on.
+		s.adopted, s.untouched = false, l.Counter == before.counter+1
 		return s, false
 	case before.counter == l.Counter: // equal, not less: a row that was deleted and made again starts at 0
-		s.movedAt, s.adopted, s.renewed, s.bumped = before.movedAt, before.adopted, before.renewed, before.bumped
+		s.movedAt, s.bumped = before.movedAt, before.bumped
+		s.adopted, s.renewed, s.untouched = before.adopted, before.renewed, before.untouched
 		return s, false
 	case before.bumped && l.Counter == before.counter+1:
-		s.adopted = false
+		s.adopted, s.untouched = false, true
 		return s, false
 	}
 	s.renewed = true
@@ -170,13 +173,17 @@ func (c Config) expiresAt(s sight) time.Time {
 	return s.movedAt.Add(c.AdoptTimeout)
 }
 
-// free reports whether nobody works on the lease. A worker that never began with it and is not a candidate will not.
+// free reports whether nobody works on the lease. A worker that never began with it and is not a candidate will not; one that
+// may have begun unseen, between two looks, trusts it for a lease duration.
 func (c Config) free(o Observation, l *lease.Lease) bool {
 	s := o.leases[l.Key]
 	if l.Worker() == "" || !o.began.Before(c.expiresAt(s)) {
 		return true
 	}
-	return !s.adopted && !c.candidate(o, l.Worker())
+	if s.adopted || c.candidate(o, l.Worker()) {
+		return false
+	}
+	return s.untouched || !o.began.Before(s.movedAt.Add(c.LeaseDuration))
 }
 
 // overdue reports whether a handoff has had its time.
