@@ -80,12 +80,14 @@ func (w *world) leave(n *node) {
 	w.lay(n)
 }
 
-// cut separates one worker from the services for a while.
+// cut separates one worker from the services for a while. Every other time its replies become slow first.
 func (w *world) cut(n *node) {
-	d := time.Duration(1+w.r.IntN(30)) * time.Second
-	w.disturbed(n, fmt.Sprintf("is cut off for %v", d), d)
+	slow := 10 * time.Second * time.Duration(w.r.IntN(2))
+	d := slow + time.Duration(1+w.r.IntN(30))*time.Second
+	w.disturbed(n, fmt.Sprintf("has slow replies for %v and is cut off until %v", slow, d), d)
 	n.disturb.Store(true)
-	n.net.set(func(net *network) { net.cutUntil = time.Now().Add(d) })
+	now := time.Now()
+	n.net.set(func(net *network) { net.slowFrom, net.cutFrom, net.cutUntil = now, now.Add(slow), now.Add(d) })
 }
 
 // storm throttles the whole table for a while, for everybody.

@@ -21,16 +21,20 @@ type network struct {
 
 	mu       sync.Mutex
 	r        *rand.Rand
-	dead     bool          // the process was killed: nothing leaves it any more
-	cutUntil time.Time     // no request arrives before
+	dead     bool      // the process was killed: nothing leaves it any more
+	slowFrom time.Time // replies take almost as long as anybody waits for them, until cutFrom
+	cutFrom  time.Time // no request arrives, until cutUntil
+	cutUntil time.Time
 	thawed   chan struct{} // open while the process is stopped as by SIGSTOP; nil otherwise
 	faults   float64       // the share of requests that something happens to
 	fuse     int           // the process dies at this request from now; 0: at none
 	woken    *knowledge    // set when the process slept for longer than its leases last
 }
 
-// latest is how late a request or its reply may be.
-const latest = 6 * time.Second
+const (
+	latest         = 6 * time.Second // how late a request or its reply may be
+	requestTimeout = 2 * time.Second // the default of dynamolease.Config
+)
 
 var errCut = errors.New("sim: connection reset by peer")
 
@@ -41,7 +45,8 @@ const (
 	passes fate = iota
 	neverArrives
 	replyLost
-	late
+	late // the request
+	slow // the reply
 	throttled
 	diesBefore // the process is killed before the request is sent
 	diesAfter  // the process is killed before the reply arrives
@@ -62,8 +67,10 @@ func (n *network) fateOf(c *call) (fate, time.Duration) {
 	switch a := w.ambush.Load(); {
 	case a != nil && a.matches(c) && w.ambush.CompareAndSwap(a, nil):
 		return a.fate, 0
-	case time.Now().Before(n.cutUntil):
+	case within(n.cutFrom, n.cutUntil):
 		return neverArrives, 0
+	case within(n.slowFrom, n.cutFrom):
+		return slow, requestTimeout*3/4 + time.Duration(n.r.Int64N(int64(requestTimeout/4)))
 	case c.service == dynamo && w.stormy():
 		if n.r.IntN(8) != 0 {
 			return throttled, 0
@@ -78,9 +85,14 @@ func (n *network) fateOf(c *call) (fate, time.Duration) {
 	case 1, 2:
 		return replyLost, 0
 	case 3:
-		return late, time.Duration(n.r.Int64N(int64(latest)))
+		return []fate{late, slow}[n.r.IntN(2)], time.Duration(n.r.Int64N(int64(latest)))
 	}
 	return throttled, 0
+}
+
+func within(from, until time.Time) bool {
+	now := time.Now()
+	return !now.Before(from) && now.Before(until)
 }
 
 func (n *network) set(f func(*network)) {
@@ -113,7 +125,7 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 	case throttled:
 		return refuse(req), nil
 	}
-	if wait > 0 {
+	if what == passes && wait > 0 {
 		if err := pause(req.Context(), wait); err != nil {
 			return nil, err
 		}
@@ -129,7 +141,10 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := n.asleep(req); err != nil {
+	if what == slow {
+		err = pause(req.Context(), wait)
+	}
+	if err = errors.Join(err, n.asleep(req)); err != nil {
 		resp.Body.Close()
 		return nil, err
 	}

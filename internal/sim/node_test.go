@@ -31,6 +31,7 @@ type node struct {
 	w       *world
 	id      string
 	birth   int // no two processes share it, though they may share an id
+	bornAt  time.Time
 	net     *network
 	worker  *worker.Worker
 	cancel  context.CancelFunc
@@ -79,7 +80,7 @@ func clients(rt http.RoundTripper) (*kinesis.Client, *dynamodb.Client) {
 // boot starts a worker process.
 func (w *world) boot(id string) *node {
 	w.births++
-	n := &node{w: w, id: id, birth: w.births, done: make(chan struct{}), r: w.rand(uint64(1000 + w.births)), holds: map[shardID]*holding{}}
+	n := &node{w: w, id: id, birth: w.births, bornAt: time.Now(), done: make(chan struct{}), r: w.rand(uint64(1000 + w.births)), holds: map[shardID]*holding{}}
 	n.net = &network{n: n, next: w.transport, r: w.rand(uint64(w.births)), faults: w.mood.Load().faults}
 	if w.plan.skewed {
 		n.net.skew = time.Duration(w.r.IntN(1201)-600) * time.Second

@@ -318,14 +318,10 @@ func (f *calmFleet) unread() int {
 	return n
 }
 
-// restartBound should be 1.5 s (design section 6). A leader that takes over now and then hands off a lease that another worker was given by
-// the last leader as it left, before that worker has begun with it; nobody finishes such a handoff, and it expires.
-const restartBound = ownerDies
-
 // TestTimingRollingRestart: each worker of a fleet is replaced, and no shard goes unread for long. The processors keep up, so nothing
 // comes twice either.
 func TestTimingRollingRestart(t *testing.T) {
-	timings(t, restartBound, func(f *calmFleet) time.Duration {
+	timings(t, 1500*time.Millisecond, func(f *calmFleet) time.Duration {
 		f.begin(8, 4)
 		f.feed()
 		began := time.Now()

@@ -113,11 +113,17 @@ func (w *world) deadline(s silent, slack float64) time.Time {
 			deadline = t
 		}
 	}
+	if able := w.ableLocked(); able.After(s.since) { // until then there was nobody to lead
+		later(able, leaderDies)
+	}
 	for _, t := range w.troubles {
 		if t.at.After(deadline) {
 			continue
 		}
 		cost := leaderDies
+		if t.worker == "" {
+			cost += 15 * time.Second // a leader that could not assign for a while stays away for longer
+		}
 		if w.plan.skewed {
 			cost += 20 * time.Second // until the others have reported twice
 		}
@@ -131,10 +137,34 @@ func (w *world) deadline(s silent, slack float64) time.Time {
 		}
 		// Leases may be given to a worker for as long as it seems to be alive.
 		if named, known := s.named[t.worker]; known && !named.last.Before(t.at) && named.from.Before(t.until.Add(seemsAlive)) {
-			later(named.from, neverTakes)
+			later(laterOf(named.from, s.since), neverTakes)
 		}
 	}
 	return deadline
+}
+
+func laterOf(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// ableLocked returns since when there has been a worker with which nothing was wrong.
+func (w *world) ableLocked() time.Time {
+	var able time.Time
+	for i, n := range w.nodes {
+		since := n.bornAt
+		for _, t := range w.troubles {
+			if t.worker == n.id && t.until.After(since) {
+				since = t.until
+			}
+		}
+		if i == 0 || since.Before(able) {
+			able = since
+		}
+	}
+	return able
 }
 
 // red returns what the workers say is wrong with a shard, or with all.

@@ -216,7 +216,7 @@ func (w *world) heal() {
 	w.stormUntil.Store(0)
 	w.mood.Store(&mood{checkpoints: 1, work: 20 * time.Millisecond})
 	for _, n := range w.running() {
-		n.net.set(func(net *network) { net.faults, net.cutUntil, net.fuse = 0, time.Time{}, 0 })
+		n.net.set(func(net *network) { net.faults, net.cutFrom, net.cutUntil, net.fuse = 0, time.Time{}, time.Time{}, 0 })
 	}
 	if len(w.running()) == 0 {
 		w.add("last")
