@@ -3,6 +3,7 @@ package stagetest
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -99,9 +101,10 @@ type Deliveries struct {
 	Dir   string
 	Books *ledger.Ledger
 
-	files map[string]*deliveryFile
-	last  map[string]time.Time // by shard, when its last record was received
-	Gaps  map[string]time.Duration
+	files   map[string]*deliveryFile
+	pending []deliveryLine
+	last    map[string]time.Time // by shard, when its last record was received
+	Gaps    map[string]time.Duration
 }
 
 type deliveryFile struct {
@@ -109,8 +112,17 @@ type deliveryFile struct {
 	run    *ledger.Run
 }
 
-// Read enters what has been written since the last call. It must not be called concurrently.
+// deliveryLine is a line that was read and is not in the books yet.
+type deliveryLine struct {
+	file *deliveryFile
+	got  Delivery
+}
+
+// Read enters what has been written since the last call, in the order in which it was received, whichever file it is in. What
+// was received after the call began waits for the next: something in another file may come before it that was not yet written
+// when that file was read. It must not be called concurrently.
 func (d *Deliveries) Read() error {
+	began := time.Now().UnixMilli()
 	names, err := filepath.Glob(filepath.Join(d.Dir, "*.jsonl"))
 	if err != nil {
 		return err
@@ -119,6 +131,12 @@ func (d *Deliveries) Read() error {
 	for _, name := range names {
 		errs = append(errs, d.read(name))
 	}
+	slices.SortStableFunc(d.pending, func(a, b deliveryLine) int { return cmp.Compare(a.got.At, b.got.At) })
+	due, _ := slices.BinarySearchFunc(d.pending, began, func(l deliveryLine, at int64) int { return cmp.Compare(l.got.At, at) })
+	for _, l := range d.pending[:due] {
+		d.deliver(l.file, l.got)
+	}
+	d.pending = slices.Delete(d.pending, 0, due)
 	return errors.Join(errs...)
 }
 
@@ -149,7 +167,7 @@ func (d *Deliveries) read(name string) error {
 		if err := json.Unmarshal(line, &got); err != nil {
 			return fmt.Errorf("%s: %w: %q", name, err, line)
 		}
-		d.deliver(seen, got)
+		d.pending = append(d.pending, deliveryLine{file: seen, got: got})
 	}
 }
 
