@@ -28,6 +28,8 @@ type assignment struct {
 	held   *held
 	budget *fetch.Budget
 	log    *slog.Logger
+	// consumers are what to read with by fan-out; nil if the worker polls.
+	consumers *fetch.Consumers
 	// shardEnded is called once the end of the shard is durable, passOn when a processor does not let go of the lease in time, twin
 	// when the lease was lost to a writer with this worker's own id.
 	shardEnded, passOn func(a *assignment)

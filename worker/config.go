@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
@@ -83,6 +85,25 @@ type Reading struct {
 	Unpaced bool
 	// OnTrimmed says what to do with a checkpoint older than the stream's retention; default FailOnTrimmed.
 	OnTrimmed TrimmedPolicy
+	// FanOut selects enhanced fan-out; default: nil, polling. See the package on what it gives and costs.
+	FanOut *FanOut
+}
+
+// FanOut says how a worker reads by enhanced fan-out. All workers of an application should say the same.
+type FanOut struct {
+	// ConsumerName is that of the consumer that is registered on each stream that has none of this name; default
+	// Config.Application. Two applications must not share a consumer.
+	ConsumerName string
+	// ConsumerARNs are consumers that are registered already, at most one for each stream, in any order. They are used
+	// without being looked up, which a stream of another account needs; for all other streams ConsumerName counts.
+	ConsumerARNs []string
+	// Required makes a worker that cannot have fan-out keep trying, and health turn red. By default it polls a stream,
+	// until it is started anew, if fan-out is not permitted, the stream has as many consumers as it may have, or the
+	// server does not know the calls; one warning says so.
+	Required bool
+	// IdleTimeout is how long a subscription may bring nothing before its connection counts as dead; default 20 s. The
+	// service sends an event each 5 s or so, records or not.
+	IdleTimeout time.Duration
 }
 
 // TrimmedPolicy says what to do when the records behind a checkpoint have left the retention period.
@@ -135,6 +156,12 @@ func (c Config) withDefaults() Config {
 	def(&c.Reading.MaxRecords, value(10_000))
 	def(&c.Reading.Idle, value(250*time.Millisecond))
 	def(&c.Reading.MaxBytes, value(int64(256<<20)))
+	if c.Reading.FanOut != nil {
+		f := *c.Reading.FanOut
+		f.ConsumerARNs = slices.Clone(f.ConsumerARNs)
+		def(&f.ConsumerName, value(c.Application))
+		c.Reading.FanOut = &f
+	}
 	def(&c.Balance.MaxLeases, value(math.MaxInt32))
 	def(&c.Balance.MaxThroughput, value(math.MaxFloat64))
 	def(&c.Balance.Threshold, value(10))
@@ -210,10 +237,35 @@ func (c Config) checkRest(p *problems) {
 	r, b := c.Reading, c.Balance
 	p.unless(r.MaxRecords >= 1 && r.MaxRecords <= 10_000, "Reading.MaxRecords %d is not within 1 to 10000", r.MaxRecords)
 	p.unless(r.MaxBytes >= 1<<20, "Reading.MaxBytes %d is under 1 MiB", r.MaxBytes)
+	r.FanOut.check(c.Streams, p)
 	p.unless(r.OnTrimmed == FailOnTrimmed || r.OnTrimmed == SkipTrimmed, "Reading.OnTrimmed %d is neither FailOnTrimmed nor SkipTrimmed", r.OnTrimmed)
 	p.unless(b.MaxLeases >= 1, "Balance.MaxLeases %d is under 1", b.MaxLeases)
 	p.unless(b.MaxThroughput > 0, "Balance.MaxThroughput %v is not above 0", b.MaxThroughput)
 	p.unless(b.Threshold >= 1 && b.Threshold <= 100, "Balance.Threshold %d is not a percentage within 1 to 100", b.Threshold)
 	p.unless(b.Damping >= 1 && b.Damping <= 100, "Balance.Damping %d is not a percentage within 1 to 100", b.Damping)
 	p.unless(c.OnFailure == RestartShard || c.OnFailure == ExitWorker, "OnFailure %d is neither RestartShard nor ExitWorker", c.OnFailure)
+}
+
+// consumerForm: what RegisterStreamConsumer takes as a name (API reference).
+var consumerForm = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,128}$`)
+
+func (f *FanOut) check(streams []string, p *problems) {
+	if f == nil {
+		return
+	}
+	p.unless(consumerForm.MatchString(f.ConsumerName),
+		"Reading.FanOut.ConsumerName %q is not 1 to 128 of letters, digits, _, . and -", f.ConsumerName)
+	p.unless(f.IdleTimeout >= 0, "Reading.FanOut.IdleTimeout %v is negative", f.IdleTimeout)
+	seen := map[string]bool{}
+	for _, arn := range f.ConsumerARNs {
+		of, _, ok := strings.Cut(arn, "/consumer/")
+		_, name, named := strings.Cut(of, ":stream/")
+		if !ok || !named || !strings.HasPrefix(arn, "arn:") {
+			p.unless(false, "Reading.FanOut.ConsumerARNs has %q, which is no ARN of a consumer", arn)
+			continue
+		}
+		p.unless(slices.Contains(streams, of) || slices.Contains(streams, name), "Reading.FanOut.ConsumerARNs has %s, whose stream is none of Streams", arn)
+		p.unless(!seen[of], "Reading.FanOut.ConsumerARNs has two consumers of %s", of)
+		seen[of] = true
+	}
 }

@@ -28,12 +28,20 @@ func (a *assignment) startReading(row lease.Lease) {
 	r := &reading{pages: make(chan fetch.Page), broken: make(chan error, 1), cancel: cancel}
 	cfg := a.fetchConfig(row)
 	r.done.Go(func() {
-		if err := fetch.Poll(ctx, cfg, r.pages); err != nil && ctx.Err() == nil {
+		read := fetch.Poll
+		if a.consumers != nil {
+			read = a.subscribe
+		}
+		if err := read(ctx, cfg, r.pages); err != nil && ctx.Err() == nil {
 			a.unreadable(err)
 			r.broken <- err
 		}
 	})
 	a.reading = r
+}
+
+func (a *assignment) subscribe(ctx context.Context, cfg fetch.Config, pages chan<- fetch.Page) error {
+	return fetch.Subscribe(ctx, cfg, a.consumers, pages)
 }
 
 // stopReading ends the fetcher and waits for it: afterwards nothing of this shard is read or waits.
@@ -82,8 +90,19 @@ const manyThrottled = 5
 // levelOf tells what needs a person from what mends itself.
 func levelOf(attempt int, err error) slog.Level {
 	class := retry.Classify(err)
-	if class == retry.Denied || errors.Is(err, fetch.ErrTrimmed) || class == retry.Throttled && attempt > manyThrottled {
+	if class == retry.Denied || errors.Is(err, fetch.ErrTrimmed) || errors.Is(err, fetch.ErrConsumerBusy) || class == retry.Throttled && attempt > manyThrottled {
 		return slog.LevelError
 	}
 	return slog.LevelWarn
+}
+
+// newConsumers returns the consumers to read with; nil if the worker polls.
+func newConsumers(cfg Config, log *slog.Logger) (*fetch.Consumers, error) {
+	f := cfg.Reading.FanOut
+	if f == nil {
+		return nil, nil
+	}
+	return fetch.NewConsumers(fetch.FanOut{
+		Client: cfg.Kinesis, Name: f.ConsumerName, ARNs: f.ConsumerARNs, Required: f.Required, IdleTimeout: f.IdleTimeout, Logger: log,
+	})
 }

@@ -23,6 +23,8 @@ type Worker struct {
 	budget *fetch.Budget
 	leader *fleet.Leader
 
+	consumers *fetch.Consumers // nil if the worker polls
+
 	stop    chan struct{}  // closed when draining begins
 	expire  chan struct{}  // closed when the time for draining is over
 	heirs   chan struct{}  // closed once inherit is set
@@ -50,19 +52,25 @@ func New(cfg Config) (*Worker, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	log := cfg.Logger.With("worker", cfg.ID)
+	consumers, err := newConsumers(cfg, log)
+	if err != nil {
+		return nil, fmt.Errorf("worker: %w", err)
+	}
 	return &Worker{
-		cfg:      cfg,
-		log:      cfg.Logger.With("worker", cfg.ID),
-		budget:   fetch.NewBudget(cfg.Reading.MaxBytes),
-		stop:     make(chan struct{}),
-		expire:   make(chan struct{}),
-		heirs:    make(chan struct{}),
-		hint:     make(chan struct{}, 1),
-		fatal:    make(chan error, 1),
-		phase:    Idle,
-		shards:   map[string]*assignment{},
-		hinted:   map[string]bool{},
-		troubles: map[string]trouble{},
+		cfg:       cfg,
+		log:       log,
+		budget:    fetch.NewBudget(cfg.Reading.MaxBytes),
+		stop:      make(chan struct{}),
+		expire:    make(chan struct{}),
+		heirs:     make(chan struct{}),
+		hint:      make(chan struct{}, 1),
+		fatal:     make(chan error, 1),
+		phase:     Idle,
+		consumers: consumers,
+		shards:    map[string]*assignment{},
+		hinted:    map[string]bool{},
+		troubles:  map[string]trouble{},
 	}, nil
 }
 

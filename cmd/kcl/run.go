@@ -206,9 +206,6 @@ func prepare(ctx context.Context, path string, log *slog.Logger) (*worker.Worker
 	for _, n := range s.Notes() {
 		log.Warn("properties file "+path, "note", n.String())
 	}
-	if s.Retrieval == daemon.FanOutRetrieval {
-		log.Warn("this version reads by polling; retrievalMode = POLLING says so, and silences this")
-	}
 	var effective []any
 	for _, line := range s.Describe() {
 		effective = append(effective, line[0], line[1])

@@ -42,7 +42,7 @@ func (s *Settings) Worker(client *kinesis.Client, store lease.Store, log *slog.L
 		NewProcessor: s.Command(log).NewProcessor, Kinesis: client, Leases: store,
 		Start: s.Start, StartAt: s.StartAt,
 		LeaseDuration: s.Failover, DrainTimeout: s.ShutdownGrace, HandoffTimeout: s.HandoffTimeout,
-		Reading: worker.Reading{MaxRecords: s.MaxRecords, Idle: s.Idle},
+		Reading: s.reading(),
 		Balance: worker.Balance{
 			MaxLeases: s.MaxLeases, MaxThroughput: s.MaxThroughput, Threshold: s.Threshold, Damping: s.Damping,
 			NoOvershoot: s.NoOvershoot, NoHandoff: s.NoHandoff,
@@ -50,6 +50,19 @@ func (s *Settings) Worker(client *kinesis.Client, store lease.Store, log *slog.L
 		EmptyBatches: s.EmptyBatches, KeepEndedLeases: s.KeepEndedLeases, SlowAfter: s.SlowAfter,
 		OnFailure: s.OnFailure, Logger: log,
 	}
+}
+
+// reading says how to read: by fan-out unless the file selects polling.
+func (s *Settings) reading() worker.Reading {
+	r := worker.Reading{MaxRecords: s.MaxRecords, Idle: s.Idle}
+	if s.Retrieval != FanOutRetrieval {
+		return r
+	}
+	r.FanOut = &worker.FanOut{ConsumerName: s.FanOut.ConsumerName, Required: s.required}
+	if s.FanOut.ConsumerARN != "" {
+		r.FanOut.ConsumerARNs = []string{s.FanOut.ConsumerARN}
+	}
+	return r
 }
 
 // command splits executableName: at runs of the space character alone, as the Java daemon does, or with executableQuoting also

@@ -46,6 +46,7 @@ type Settings struct {
 	SlowAfter    time.Duration
 
 	Retrieval Retrieval
+	required  bool // fan-out was asked for by name
 	polling   bool // some polling key is set
 	FanOut    FanOut
 	Metrics   Metrics
@@ -208,6 +209,8 @@ func (s *Settings) conclude() {
 		s.CloudWatch.Credentials = s.Kinesis.Credentials
 	}
 	switch {
+	case s.Retrieval == FanOutRetrieval:
+		s.required = true
 	case s.Retrieval == DefaultRetrieval && s.polling:
 		s.Retrieval = PollingRetrieval
 	case s.Retrieval == DefaultRetrieval:

@@ -28,8 +28,9 @@ type Page struct {
 	End      bool
 	Children []Child
 
-	held *hold // nil if the page holds nothing
-	last stream.SequenceNumber
+	held   *hold // nil if the page holds nothing
+	last   stream.SequenceNumber
+	passed stream.SequenceNumber // how far a subscription has read, records or not
 }
 
 // Child is a shard that continues an ended one.

@@ -125,11 +125,20 @@ func Poll(ctx context.Context, cfg Config, pages chan<- Page) error {
 	if err != nil {
 		return err
 	}
+	return newPoller(cfg).poll(ctx, pages)
+}
+
+func newPoller(cfg Config) *poller {
 	p := &poller{Config: cfg, account: account{budget: cfg.Budget}, idle: cfg.Idle, place: startOf(cfg)}
 	p.reads.off, p.opens.off = cfg.Unpaced, cfg.Unpaced
 	if cfg.From.IsNumber() {
 		p.floor = cfg.From
 	}
+	return p
+}
+
+// poll reads from where p stands.
+func (p *poller) poll(ctx context.Context, pages chan<- Page) error {
 	for {
 		if err := sleepUntil(ctx, p.due); err != nil {
 			return err

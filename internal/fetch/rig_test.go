@@ -103,7 +103,7 @@ func (r *rig) split() {
 	}
 }
 
-// reader is one run of Poll.
+// reader is one run of Poll or Subscribe.
 type reader struct {
 	t      *testing.T
 	pages  chan fetch.Page
@@ -115,13 +115,46 @@ type reader struct {
 var errStopped = errors.New("stopped by the test")
 
 func (r *rig) start(cfg fetch.Config) *reader {
+	return r.run(func(ctx context.Context, pages chan<- fetch.Page) error { return fetch.Poll(ctx, cfg, pages) })
+}
+
+func (r *rig) run(read func(context.Context, chan<- fetch.Page) error) *reader {
 	ctx, cancel := context.WithCancelCause(r.t.Context())
 	rd := &reader{t: r.t, pages: make(chan fetch.Page), cancel: func() { cancel(errStopped) }, done: make(chan struct{})}
 	go func() {
 		defer close(rd.done)
-		rd.err = fetch.Poll(ctx, cfg, rd.pages)
+		rd.err = read(ctx, rd.pages)
 	}()
 	return rd
+}
+
+// fanOutConfig is config with what fan-out needs.
+func (r *rig) fanOutConfig() fetch.Config {
+	cfg := r.config()
+	cfg.Shard.StreamARN = arn
+	return cfg
+}
+
+// subscribe starts Subscribe with the rig's client and the consumer "app".
+func (r *rig) subscribe(cfg fetch.Config, f fetch.FanOut) *reader {
+	r.t.Helper()
+	return r.subscribeWith(cfg, r.consumers(f))
+}
+
+func (r *rig) consumers(f fetch.FanOut) *fetch.Consumers {
+	r.t.Helper()
+	f.Client, f.Name, f.Logger = r.client, "app", slog.New(slog.NewTextHandler(r.log, nil))
+	consumers, err := fetch.NewConsumers(f)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return consumers
+}
+
+func (r *rig) subscribeWith(cfg fetch.Config, consumers *fetch.Consumers) *reader {
+	return r.run(func(ctx context.Context, pages chan<- fetch.Page) error {
+		return fetch.Subscribe(ctx, cfg, consumers, pages)
+	})
 }
 
 // take receives a page within an hour of fake time and gives its bytes back.
@@ -199,6 +232,12 @@ type request struct {
 
 		Limit     int
 		Timestamp float64
+
+		ConsumerARN      string
+		StartingPosition struct {
+			Type, SequenceNumber string
+			Timestamp            float64
+		}
 	}
 }
 
@@ -234,7 +273,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err == nil && w.date != nil {
 		w.date(res.Header)
 	}
-	if err != nil || w.edit == nil || res.StatusCode != http.StatusOK {
+	if err != nil || w.edit == nil || res.StatusCode != http.StatusOK || op == "SubscribeToShard" {
 		return res, err
 	}
 	return w.editLocked(op, res)
