@@ -53,7 +53,8 @@ type Leases interface {
 	Prepare(ctx context.Context, l Lease, at stream.Position, state []byte) (Lease, error)
 
 	// Assign makes to the owner at once, ends a handoff and raises the counter. With to == l.Owner during a handoff it is
-	// how the old owner completes it. Condition: Owner and CheckpointOwner are l's.
+	// how the old owner completes it. Condition: Owner, CheckpointOwner and the counter are l's: a lease that looked expired is
+	// not taken from an owner that has just renewed it.
 	Assign(ctx context.Context, l Lease, to string) (Lease, error)
 	// Handoff makes to the next owner and l.Owner the CheckpointOwner; the counter stays. Condition: Owner is l's, and no
 	// handoff is under way.

@@ -23,6 +23,8 @@ const (
 	givingUpAfter = 3
 	// movesAtOnce bounds how many rows are written at the same time.
 	movesAtOnce = 16
+	// forceTries bounds how often the leader tries to overtake an owner that does not let go, until its next look.
+	forceTries = 5
 )
 
 // term is what a leader remembers from look to look. It is forgotten with the leadership.
@@ -131,15 +133,31 @@ func (t *term) move(ctx context.Context, plan assign.Plan) error {
 }
 
 func (t *term) write(ctx context.Context, m assign.Move) (err error) {
-	if m.Kind == assign.Handoff {
+	switch m.Kind {
+	case assign.Handoff:
 		_, err = t.l.cfg.Store.Handoff(ctx, m.Lease, m.To)
-	} else {
+	case assign.Force, assign.Steal:
+		err = t.force(ctx, m)
+	default:
 		_, err = t.l.cfg.Store.Assign(ctx, m.Lease, m.To)
 	}
 	if err == nil {
 		t.l.cfg.Logger.Info("lease assigned", "kind", m.Kind.String(), "shard", m.Lease.Key, "from", m.From(), "owner", m.To)
 	}
 	return err
+}
+
+// force assigns a lease that its owner goes on renewing, so that its counter may have moved since the look.
+func (t *term) force(ctx context.Context, m assign.Move) error {
+	row := m.Lease
+	for tries := 1; ; tries++ {
+		_, err := t.l.cfg.Store.Assign(ctx, row, m.To)
+		var moved *lease.HeldError
+		if !errors.As(err, &moved) || tries == forceTries || moved.Current.Owner != row.Owner || moved.Current.CheckpointOwner != row.CheckpointOwner {
+			return err
+		}
+		row = moved.Current
+	}
 }
 
 // unplacedAfter is how long a lease may be without a worker before it is a problem of the fleet.

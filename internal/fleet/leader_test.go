@@ -158,6 +158,73 @@ func TestS2LeaderThatCannotServeAbstains(t *testing.T) {
 	})
 }
 
+// TestLoneLeaderComesBack: a leader that was cut off, and so could not give its lock up, need not wait for it to expire once more
+// after it has stayed away.
+func TestLoneLeaderComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1)
+		cut := &breakable{Store: r.store}
+		defer r.lead("a", cut)()
+		time.Sleep(5 * time.Second)
+		cut.set(true)
+		time.Sleep(16 * time.Second)
+		if r.isLeader("a") {
+			t.Fatal("it leads although it is cut off")
+		}
+		cut.set(false)
+		time.Sleep(14 * time.Second)
+		if !r.isLeader("a") {
+			t.Error("nobody leads 30 s after the only worker was cut off for 16 s")
+		}
+	})
+}
+
+// TestOverdueHandoffIsForced: an old owner that never lets go, and renews at the very moment at which it is overtaken, is overtaken.
+func TestOverdueHandoffIsForced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1)
+		const key = "shardId-000000000000"
+		_, err := r.store.Create(t.Context(), lease.Lease{Key: key, Shard: key, Checkpoint: stream.TrimHorizon})
+		r.must(err)
+		row, err := r.store.Get(t.Context(), key)
+		r.must(err)
+		row, err = r.store.Assign(t.Context(), row, "stubborn")
+		r.must(err)
+		_, err = r.store.Handoff(t.Context(), row, "a")
+		r.must(err)
+		defer r.lead("a", &renewing{Store: r.store})()
+		for range 60 {
+			time.Sleep(time.Second)
+			row, err = r.store.Get(t.Context(), key)
+			r.must(err)
+			if !row.InHandoff() {
+				break
+			}
+			_, err = r.store.Renew(t.Context(), row)
+			r.must(err)
+		}
+		if row.Owner != "a" || row.InHandoff() {
+			t.Errorf("after a minute the lease is %+v", row)
+		}
+	})
+}
+
+// renewing is a store in which the owner of a lease renews it just before it is assigned after a look.
+type renewing struct {
+	lease.Store
+	last time.Time
+}
+
+func (s *renewing) Assign(ctx context.Context, l lease.Lease, to string) (lease.Lease, error) {
+	if time.Since(s.last) > time.Second/2 {
+		s.last = time.Now()
+		if _, err := s.Renew(ctx, l); err != nil {
+			return l, err
+		}
+	}
+	return s.Store.Assign(ctx, l, to)
+}
+
 // breakable is a store that can be cut off.
 type breakable struct {
 	lease.Store
@@ -195,6 +262,13 @@ func (b *breakable) ReadLock(ctx context.Context) (*lease.LockItem, error) {
 		return nil, err
 	}
 	return b.Store.ReadLock(ctx)
+}
+
+func (b *breakable) DropLock(ctx context.Context, held lease.LockItem) error {
+	if err := b.fails(false); err != nil {
+		return err
+	}
+	return b.Store.DropLock(ctx, held)
 }
 
 func (b *breakable) BeatLock(ctx context.Context, held lease.LockItem, version string) (lease.LockItem, error) {

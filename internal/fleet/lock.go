@@ -142,7 +142,11 @@ func (l *lock) drop(ctx context.Context) error {
 	}
 	held := *l.held
 	l.held, l.validUntil = nil, time.Time{}
-	return l.store.DropLock(ctx, held)
+	err := l.store.DropLock(ctx, held)
+	if err != nil { // it is left as it is and expires, for us as for the others
+		l.seen, l.seenSince = &held, time.Now()
+	}
+	return err
 }
 
 // poll returns how long to wait before looking at another's lock again.

@@ -230,7 +230,7 @@ func (s *Store) Assign(ctx context.Context, l lease.Lease, to string) (lease.Lea
 	if to == "" {
 		return lease.Lease{}, fmt.Errorf("assign %s: the worker has no name", l.Key)
 	}
-	values := item{":to": text(to), ":1": number(1)}
+	values := item{":to": text(to), ":1": number(1), ":c": number(l.Counter)}
 	made := l
 	made.Owner, made.CheckpointOwner = to, ""
 	made.Counter++
@@ -239,7 +239,10 @@ func (s *Store) Assign(ctx context.Context, l lease.Lease, to string) (lease.Lea
 		update += ", ownerSwitchesSinceCheckpoint :1"
 		made.OwnerSwitches++
 	}
-	return s.applyTo(ctx, made, change{call: "assign", update: update, where: whereOwners(l, values), values: values})
+	// The Java KCL compares the owners alone. An owner whose lease expired may find it again while this write is on its way, and it
+	// trusts what it then renews.
+	where := whereOwners(l, values) + " AND " + whereCounter
+	return s.applyTo(ctx, made, change{call: "assign", update: update, where: where, values: values})
 }
 
 // Handoff implements [lease.Leases].

@@ -195,7 +195,7 @@ var ownerWrites = []write{
 	}},
 }
 
-// leaderWrites are the writes whose condition is who owns the lease.
+// leaderWrites are the writes whose condition names who owns the lease.
 var leaderWrites = []write{
 	{"Assign", func(ctx context.Context, s lease.Leases, l lease.Lease) (lease.Lease, error) {
 		return s.Assign(ctx, l, "Z")

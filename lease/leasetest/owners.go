@@ -46,12 +46,14 @@ func testAssign(t *testing.T, s suite) {
 		_, err := w.do(t.Context(), s, l)
 		s.held(t, w.name, err, a)
 	}
-	// The counter is no condition: the leader's knowledge may be seconds old while the owner renews.
+	// The counter is a condition too: a lease that seemed expired may have been renewed since.
 	renewed := s.renew(t, a)
+	_, err := s.Assign(t.Context(), a, "B")
+	s.held(t, "Assign by what was known before", err, renewed)
 	want = renewed
 	want.Owner, want.Counter, want.OwnerSwitches = "B", renewed.Counter+1, 1
-	s.stored(t, "Assign to another", s.assign(t, a, "B"), want)
-	_, err := s.Renew(t.Context(), renewed)
+	s.stored(t, "Assign to another", s.assign(t, renewed, "B"), want)
+	_, err = s.Renew(t.Context(), renewed)
 	s.held(t, "Renew of the former owner", err, want)
 
 	if _, err := s.Assign(t.Context(), want, ""); err == nil {
@@ -222,7 +224,9 @@ func testHandoffNextDies(t *testing.T, s suite) {
 func testHandoffCancelled(t *testing.T, s suite) {
 	_, l := s.inHandoff(t)
 	renewed := s.renew(t, l)
-	taken := s.assign(t, l, "B") // by what the leader knew
+	_, err := s.Assign(t.Context(), l, "B") // by what the leader knew
+	s.held(t, "Assign of a lease that was renewed meanwhile", err, renewed)
+	taken := s.assign(t, renewed, "B")
 	if taken.Counter != renewed.Counter+1 || taken.InHandoff() || taken.Owner != "B" {
 		t.Errorf("Assign at the deadline gave %+v", taken)
 	}
@@ -230,7 +234,7 @@ func testHandoffCancelled(t *testing.T, s suite) {
 		_, err := w.do(t.Context(), s, renewed)
 		s.held(t, w.name+" of the old owner", err, taken)
 	}
-	_, err := s.Assign(t.Context(), renewed, renewed.Owner)
+	_, err = s.Assign(t.Context(), renewed, renewed.Owner)
 	s.held(t, "the old owner's end of the handoff", err, taken)
 }
 

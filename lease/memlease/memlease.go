@@ -186,7 +186,8 @@ func (s *Store) Assign(ctx context.Context, l lease.Lease, to string) (lease.Lea
 	if to == "" {
 		return lease.Lease{}, fmt.Errorf("assign %s: the worker has no name", l.Key)
 	}
-	return s.update(ctx, l.Key, sameOwners(l), func(row *lease.Lease) {
+	meets := func(row lease.Lease) bool { return sameOwners(l)(row) && sameCounter(l)(row) }
+	return s.update(ctx, l.Key, meets, func(row *lease.Lease) {
 		if l.Owner != "" && l.Owner != to || l.CheckpointOwner == to {
 			row.OwnerSwitches++
 		}
