@@ -24,6 +24,8 @@ const (
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	// first holds the first signal, once there was one.
+	first <-chan os.Signal
 	// forced is closed at the second signal: a command that is still draining gives that up.
 	forced <-chan struct{}
 }
@@ -41,9 +43,9 @@ type quietError struct{ error }
 
 // run is the whole program: it carries out one command and returns the exit code. The end of ctx is like a first signal.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, forced, stop := watchSignals(ctx)
+	ctx, first, forced, stop := watchSignals(ctx)
 	defer stop()
-	a := &app{stdin: stdin, stdout: &lockedWriter{w: stdout}, stderr: &lockedWriter{w: stderr}, forced: forced}
+	a := &app{stdin: stdin, stdout: &lockedWriter{w: stdout}, stderr: &lockedWriter{w: stderr}, first: first, forced: forced}
 	root := a.root()
 	err := checkCommand(root, args)
 	if err == nil {
@@ -54,9 +56,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		err = root.ExecuteContext(ctx)
 	}
 	var quiet quietError
+	var code exitCode
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &code):
+		return int(code)
 	case errors.As(err, &quiet):
 		return exitFailure
 	case errors.As(err, new(usageError)) && args[0] == "run":
@@ -70,25 +75,26 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return exitFailure
 }
 
-// watchSignals returns a context that ends at the first signal, or with its parent, and a channel that is closed at the
-// second signal.
-func watchSignals(parent context.Context) (first context.Context, second <-chan struct{}, stop func()) {
-	first, cancel := context.WithCancel(parent)
+// watchSignals returns a context that ends at the first signal, or with its parent, a channel with that signal, and one that
+// is closed at the second signal.
+func watchSignals(parent context.Context) (ctx context.Context, first <-chan os.Signal, second <-chan struct{}, stop func()) {
+	ctx, cancel := context.WithCancel(parent)
+	got := make(chan os.Signal, 1) // it is there before ctx ends, whoever may ask for it
 	forced, stopped := make(chan struct{}), make(chan struct{})
 	signals := make(chan os.Signal, 2) // one that comes while nobody listens must not be lost
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	var watching sync.WaitGroup
 	watching.Go(func() {
-		for _, then := range []func(){cancel, func() { close(forced) }} {
+		for _, then := range []func(os.Signal){func(s os.Signal) { got <- s; cancel() }, func(os.Signal) { close(forced) }} {
 			select {
-			case <-signals:
-				then()
+			case s := <-signals:
+				then(s)
 			case <-stopped:
 				return
 			}
 		}
 	})
-	return first, forced, func() {
+	return ctx, got, forced, func() {
 		signal.Stop(signals)
 		close(stopped)
 		watching.Wait()
@@ -113,7 +119,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(printHelp)
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(a.demoCommand(), a.localCommand(), a.putCommand(), a.runCommand(), a.tailCommand(), a.versionCommand())
+	root.AddCommand(a.demoCommand(), a.localCommand(), a.putCommand(), a.runCommand(), a.javaCommand(), a.tailCommand(), a.versionCommand())
 	root.AddCommand(a.leasesCommand(), a.workersCommand(), a.lagCommand(), a.releaseCommand(), a.rewindCommand(), a.doctorCommand(), a.costCommand())
 	root.SetHelpCommand(&cobra.Command{Use: "help [command]", Short: "Explain a command", RunE: func(cmd *cobra.Command, args []string) error {
 		about, rest, err := root.Find(args)
