@@ -3,18 +3,17 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/spf13/cobra"
+
+	"github.com/kinesis-go/kcl/internal/wholebody"
 )
 
 // awsFlags are the flags of commands that call AWS.
@@ -55,10 +54,7 @@ func (f *awsFlags) config(ctx context.Context) (aws.Config, error) {
 	if cfg.Region == "" {
 		return cfg, usagef("which region? Give -region, or set AWS_REGION")
 	}
-	if cfg.HTTPClient == nil {
-		cfg.HTTPClient = awshttp.NewBuildableClient() // what the service's client would choose
-	}
-	cfg.HTTPClient = wholeBodies{cfg.HTTPClient}
+	cfg.HTTPClient = wholebody.New(cfg.HTTPClient)
 	return cfg, nil
 }
 
@@ -87,18 +83,4 @@ func isLocal(endpoint string) bool {
 	}
 	ip := net.ParseIP(u.Hostname())
 	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// wholeBodies hides that request bodies can write themselves. Without it a fast server's answer to a large PutRecords is
-// lost about once in a thousand calls: the SDK closes the body when the answer's header arrives, its WriteTo then returns
-// io.EOF, and net/http takes that for a write error and drops the connection under the answer (smithy-go,
-// transport/http/client.go). The SDK repeats the call, which puts the records twice.
-type wholeBodies struct{ next aws.HTTPClient }
-
-// Do sends one request.
-func (c wholeBodies) Do(r *http.Request) (*http.Response, error) {
-	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = struct{ io.ReadCloser }{r.Body}
-	}
-	return c.next.Do(r)
 }

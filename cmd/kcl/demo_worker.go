@@ -11,13 +11,13 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/spf13/cobra"
 
 	"github.com/kinesis-go/kcl/cmd/kcl/internal/scene"
+	"github.com/kinesis-go/kcl/internal/wholebody"
 )
 
 // demoWorkerCommand is what kcl demo starts its worker processes with; it is of no use to anyone else.
@@ -34,7 +34,7 @@ func (a *app) demoWorkerCommand() *cobra.Command {
 		cfg := aws.Config{
 			Region: "us-east-1", BaseEndpoint: &endpoint, AppID: work.ID, // the id tells the workers' requests apart
 			Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
-			HTTPClient:  wholeBodies{awshttp.NewBuildableClient()},
+			HTTPClient:  wholebody.New(nil),
 		}
 		work.Kinesis, work.DynamoDB = kinesis.NewFromConfig(cfg), dynamodb.NewFromConfig(cfg)
 		return work.Serve(cmd.Context(), a.stdin, a.stdout)

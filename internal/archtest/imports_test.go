@@ -8,6 +8,9 @@ import (
 
 func TestImportsFollowTheTable(t *testing.T) {
 	for _, p := range packages(t) {
+		if len(p.GoFiles) == 0 && strings.HasPrefix(p.path(), "interop/") {
+			continue // tests alone, behind a build tag: nothing can import them
+		}
 		allowed, known := rows[p.path()]
 		if !known {
 			t.Errorf("package %s has no row in the table of rules_test.go: say what it may import, so that arrows keep pointing one way", p.path())

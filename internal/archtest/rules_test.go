@@ -28,9 +28,10 @@ var rows = map[string][]string{
 	"internal/props":     {},
 
 	// What the engine is made of.
-	"internal/retry":    {sdk, smithy},
-	"internal/hostload": {},
-	"internal/fetch":    {"stream", "internal/aggregate", "internal/retry", sdk, smithy, kinesis},
+	"internal/retry":     {sdk, smithy},
+	"internal/wholebody": {sdk},
+	"internal/hostload":  {},
+	"internal/fetch":     {"stream", "internal/aggregate", "internal/retry", sdk, smithy, kinesis},
 	"internal/fleet": {"stream", "lease", "internal/assign", "internal/lineage", "internal/retry", "internal/hostload",
 		sdk, smithy, kinesis, uuid},
 	"lease/dynamolease": {"stream", "lease", "internal/retry", sdk, smithy, dynamodb, uuid},
@@ -53,7 +54,7 @@ var rows = map[string][]string{
 	"local/internal/kinesis": {"local/internal/awserr", "local/internal/awswire", eventwire},
 
 	// The command and what only it needs.
-	"internal/daemon": {"stream", "lease", "lease/dynamolease", "worker", "multilang", "internal/props", "internal/retry",
+	"internal/daemon": {"stream", "lease", "lease/dynamolease", "worker", "multilang", "internal/props", "internal/retry", "internal/wholebody",
 		"github.com/aws/aws-sdk-go-v2", smithy},
 	"internal/operate":            {"stream", "lease", "internal/lineage", "internal/retry", sdk, smithy, kinesis},
 	"internal/operate/checkup":    {"stream", "lease", "internal/operate", "internal/lineage", "internal/retry", sdk, smithy, kinesis, dynamodb},
@@ -76,7 +77,7 @@ var rows = map[string][]string{
 	"internal/sim":      {},
 
 	// Other languages and servers.
-	"interop/internal/stagetest": {"stream", "internal/ledger", sdk, kinesis},
+	"interop/internal/stagetest": {"stream", "internal/ledger", sdk, kinesis, dynamodb},
 	"interop/internal/table":     {},
 }
 

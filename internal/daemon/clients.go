@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+
+	"github.com/kinesis-go/kcl/internal/wholebody"
 )
 
 // namespaces are the keys under which the Java daemon calls any setter of a client's builder.
@@ -73,6 +75,7 @@ func (s *Settings) Clients(ctx context.Context) (*kinesis.Client, *dynamodb.Clie
 	if err != nil {
 		return nil, nil, fmt.Errorf("load the AWS configuration: %w", err)
 	}
+	base.HTTPClient = wholebody.New(base.HTTPClient)
 	forKinesis, err := s.client(ctx, base, s.Kinesis, s.KinesisEndpoint)
 	if err != nil {
 		return nil, nil, err
