@@ -31,8 +31,11 @@ type Store interface {
 type Leases interface {
 	// Get returns one lease as the last successful write left it (a consistent read); [ErrMalformed] if it cannot be read.
 	Get(ctx context.Context, key string) (Lease, error)
-	// Snapshot returns everything: all pages of all segments. Rows that cannot be read are in Broken.
+	// Snapshot returns everything as the last successful writes left it: all pages of all segments. Rows that cannot be read are in Broken.
 	Snapshot(ctx context.Context) (Snapshot, error)
+	// Glance returns the same, but may lag behind the latest writes, of one row more than of another, by a second or so as a
+	// rule. It may cost less.
+	Glance(ctx context.Context) (Snapshot, error)
 	// Owned returns the keys of the leases whose Owner is the worker, those in handoff to it too. It may lag: Get is the proof.
 	Owned(ctx context.Context, worker string) ([]string, error)
 

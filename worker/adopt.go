@@ -135,8 +135,13 @@ func (w *Worker) adopt(ctx context.Context, key string) {
 	}
 	source, ok := w.sourceOf(row)
 	if !ok {
-		if w.untaken.note(key, 0, "") {
-			w.log.Error("lease of a stream that this worker does not read", "stream", row.StreamID, "shard", row.Shard)
+		grace := time.Duration(0)
+		if w.multi() {
+			grace = troubleAfter // it may have just been created, and the leader knows first
+		}
+		if w.untaken.note(key, grace, "") {
+			w.log.Warn("lease of a stream that this worker does not read", "stream", row.StreamID, "shard", row.Shard)
+			w.doubtID(row.StreamID)
 		}
 		return
 	}
@@ -179,10 +184,11 @@ func (w *Worker) start(row lease.Lease, source fleet.Stream, asked time.Time) {
 		shardEnded: w.claimChildren,
 		passOn:     w.abandon,
 		twin:       w.metTwin,
-		unreadable: w.unreadable,
+		unreadable: func(err error) { w.unreadable(source, err) },
 		machine:    lifecycle.Machine{EmptyBatches: cfg.EmptyBatches, ExitOnFailure: cfg.OnFailure == ExitWorker},
 		events:     make(chan lifecycle.Event, 1),
 		leaving:    make(chan struct{}),
+		dropped:    make(chan struct{}),
 		over:       make(chan struct{}),
 		rand:       rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
@@ -190,7 +196,7 @@ func (w *Worker) start(row lease.Lease, source fleet.Stream, asked time.Time) {
 	a.meter.seed(row.Throughput, row.ThroughputKnown, asked)
 	a.seen.begin(sh, row.Checkpoint, time.Now())
 	w.mu.Lock()
-	if w.phase != Running || w.shards[row.Key] != nil {
+	if w.phase != Running || w.shards[row.Key] != nil || !w.readsLocked(source.ID) {
 		w.mu.Unlock()
 		return // too late; the lease expires, or a leaving worker's rows are passed on by the leader
 	}

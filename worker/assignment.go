@@ -43,6 +43,7 @@ type assignment struct {
 	events  chan lifecycle.Event // capacity 1: the machine has one action under way at most
 	calls   sync.WaitGroup
 	leaving chan struct{} // closed when the shard is to be left; ends what is only tried again
+	dropped chan struct{} // closed when the stream is not read any more
 	over    chan struct{} // closed when run returns; ends what waits
 
 	session *session         // the processor and its context; nil between processors
@@ -56,7 +57,9 @@ type assignment struct {
 	outcome lifecycle.Action // the Finish action
 
 	leave sync.Once // closes leaving
-	seen  view      // what Status shows
+
+	isDropped bool // dropped is closed; guarded by the worker's mu
+	seen      view // what Status shows
 }
 
 // abandonAfter is how long a processor has to return after its context has ended. Then the lease is passed on without it.
@@ -72,6 +75,7 @@ func (a *assignment) run(stop, expire <-chan struct{}) error {
 	var (
 		lost      = a.held.gone
 		handedOff = a.held.handedOff
+		dropped   = a.dropped
 		overdue   <-chan time.Time // a handoff has had its time
 		abandoned <-chan time.Time // the processor ignores the end of its context
 		slow      = time.NewTicker(a.cfg.SlowAfter)
@@ -101,6 +105,11 @@ func (a *assignment) run(stop, expire <-chan struct{}) error {
 			handedOff = nil
 			overdue = time.After(a.cfg.HandoffTimeout)
 			a.log.Info("shard is handed to another worker", "owner", a.held.current().Owner)
+			a.step(lifecycle.Event{Kind: lifecycle.Stop})
+		case <-dropped:
+			dropped = nil
+			overdue = time.After(a.cfg.HandoffTimeout)
+			a.log.Info("shard is left, its stream is not read any more")
 			a.step(lifecycle.Event{Kind: lifecycle.Stop})
 		case <-stop:
 			stop = nil

@@ -22,11 +22,18 @@ type Config struct {
 	// Application is the name that all workers of one application share; required. It is the lease table's name unless
 	// the store was given another.
 	Application string
-	// Streams are the names or ARNs of the streams to read; required. With more than one, or with MultiStream, the
-	// rows of the lease table carry their stream, as the Java KCL's multi-stream mode has it.
+	// Streams are the names or ARNs of the streams to read; required unless ListStreams is set. With more than one, or with
+	// MultiStream, the rows of the lease table carry their stream, as the Java KCL's multi-stream mode has it.
 	Streams []string
 	// MultiStream selects that format for one stream too. A table has one format for ever.
 	MultiStream bool
+	// ListStreams names the streams to read in place of Streams, where they come and go while workers run. See [Lister]. The
+	// lease table has the format of MultiStream.
+	ListStreams Lister
+	// ListInterval is how often ListStreams is called; default 1 minute (the Java KCL's check for new streams), at least 1 s.
+	ListInterval time.Duration
+	// Former says what becomes of the leases of streams that are not read any more.
+	Former Former
 	// NewProcessor makes the application's code for one shard; required.
 	NewProcessor stream.NewProcessor
 	// Kinesis reads the streams; required. The worker paces itself: give the client few retries of its own.
@@ -153,6 +160,8 @@ func (c Config) withDefaults() Config {
 	def(&c.DrainTimeout, value(30*time.Second))
 	def(&c.HandoffTimeout, value(30*time.Second))
 	def(&c.SlowAfter, value(time.Minute))
+	def(&c.ListInterval, value(time.Minute))
+	def(&c.Former.After, value(time.Hour))
 	def(&c.Reading.MaxRecords, value(10_000))
 	def(&c.Reading.Idle, value(250*time.Millisecond))
 	def(&c.Reading.MaxBytes, value(int64(256<<20)))
@@ -202,7 +211,8 @@ func (p *problems) unless(ok bool, format string, args ...any) {
 
 func (c Config) checkRequired(p *problems) {
 	p.unless(c.Application != "", "Application is required")
-	p.unless(len(c.Streams) > 0, "Streams is required")
+	p.unless(len(c.Streams) > 0 || c.ListStreams != nil, "Streams is required")
+	p.unless(len(c.Streams) == 0 || c.ListStreams == nil, "Streams and ListStreams are both set, and only one can count")
 	for i, s := range c.Streams {
 		p.unless(s != "", "Streams[%d] is empty", i)
 		p.unless(s == "" || !slices.Contains(c.Streams[:i], s), "Streams[%d] names %s again", i, s)
@@ -214,14 +224,17 @@ func (c Config) checkRequired(p *problems) {
 	p.unless(c.Leases != nil, "Leases is required")
 }
 
-func (c Config) checkStart(p *problems) {
-	switch c.Start {
+func (c Config) checkStart(p *problems) { checkStart(p, "", c.Start, c.StartAt) }
+
+// checkStart checks where to begin; of says of what, with a blank at its end.
+func checkStart(p *problems, of string, start stream.Position, at time.Time) {
+	switch start {
 	case stream.Latest, stream.TrimHorizon:
-		p.unless(c.StartAt.IsZero(), "StartAt is set, but Start is %s, not AT_TIMESTAMP", c.Start)
+		p.unless(at.IsZero(), "%sStartAt is set, but Start is %s, not AT_TIMESTAMP", of, start)
 	case stream.AtTimestamp:
-		p.unless(!c.StartAt.IsZero(), "StartAt is required with Start AT_TIMESTAMP")
+		p.unless(!at.IsZero(), "%sStartAt is required with Start AT_TIMESTAMP", of)
 	default:
-		p.unless(false, "Start %s is none of LATEST, TRIM_HORIZON and AT_TIMESTAMP", c.Start)
+		p.unless(false, "%sStart %s is none of LATEST, TRIM_HORIZON and AT_TIMESTAMP", of, start)
 	}
 }
 
@@ -230,6 +243,8 @@ func (c Config) checkTimes(p *problems) {
 	p.unless(c.DrainTimeout >= 0, "DrainTimeout %v is negative", c.DrainTimeout)
 	p.unless(c.HandoffTimeout >= 0, "HandoffTimeout %v is negative", c.HandoffTimeout)
 	p.unless(c.SlowAfter >= 0, "SlowAfter %v is negative", c.SlowAfter)
+	p.unless(c.ListInterval >= time.Second, "ListInterval %v is under 1s", c.ListInterval)
+	p.unless(c.Former.After >= 0, "Former.After %v is negative", c.Former.After)
 	p.unless(c.Reading.Idle >= 0, "Reading.Idle %v is negative", c.Reading.Idle)
 }
 

@@ -88,6 +88,8 @@ func (s *faultyStore) Snapshot(ctx context.Context) (out lease.Snapshot, err err
 	return out, err
 }
 
+func (s *faultyStore) Glance(ctx context.Context) (lease.Snapshot, error) { return s.Snapshot(ctx) }
+
 func (s *faultyStore) Owned(ctx context.Context, id string) (keys []string, err error) {
 	err = s.call(ctx, "Owned", id, func() (err error) { keys, err = s.Store.Owned(ctx, id); return err })
 	if err != nil {

@@ -9,11 +9,12 @@ import (
 )
 
 // fleetConfig says how this worker stands for leader.
-func (w *Worker) fleetConfig(streams []fleet.Stream) fleet.Config {
-	b := w.cfg.Balance
+func (w *Worker) fleetConfig() fleet.Config {
+	b, former := w.cfg.Balance, w.cfg.Former
 	return fleet.Config{
-		ID: w.cfg.ID, Store: w.cfg.Leases, Kinesis: w.cfg.Kinesis, Streams: streams,
-		Start: w.cfg.Start, StartAt: w.cfg.StartAt, KeepEnded: w.cfg.KeepEndedLeases,
+		ID: w.cfg.ID, Store: w.cfg.Leases, Kinesis: w.cfg.Kinesis, Streams: w.sources, Fixed: w.cfg.ListStreams == nil,
+		Former:    fleet.Former{KeepGone: former.KeepGone, DeleteUnlisted: former.DeleteUnlisted, After: former.After},
+		KeepEnded: w.cfg.KeepEndedLeases,
 		Assign: assign.Config{
 			Me: w.cfg.ID, LeaseDuration: w.cfg.LeaseDuration, HandoffTimeout: w.cfg.HandoffTimeout,
 			ByCount: b.ByCount, MaxLeases: b.MaxLeases, MaxThroughput: b.MaxThroughput,
@@ -27,6 +28,7 @@ func (w *Worker) fleetConfig(streams []fleet.Stream) fleet.Config {
 				f(leads)
 			}
 		},
+		Gone: w.doubtStream,
 		Note: w.note,
 	}
 }

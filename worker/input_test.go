@@ -186,7 +186,7 @@ func TestStreamBeingCreated(t *testing.T) {
 		wantProblem(t, w, "cannot find the streams: stream orders is CREATING: stream is not ready")
 		time.Sleep(time.Minute)
 		records := r.put("orders", "r", 5)
-		r.await(time.Second, "the records", func() bool { return r.seen.missing(records) == 0 })
+		r.await(2*time.Second, "the records", func() bool { return r.seen.missing(records) == 0 })
 		wantHealthy(t, w)
 	})
 }
@@ -424,6 +424,8 @@ func (s *skewedStore) Forget(ctx context.Context, w lease.Worker) error {
 	w.ReportedAt = w.ReportedAt.Add(s.by)
 	return s.Store.Forget(ctx, w)
 }
+
+func (s *skewedStore) Glance(ctx context.Context) (lease.Snapshot, error) { return s.Snapshot(ctx) }
 
 func (s *skewedStore) Snapshot(ctx context.Context) (lease.Snapshot, error) {
 	snap, err := s.Store.Snapshot(ctx)

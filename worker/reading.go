@@ -61,7 +61,7 @@ func (a *assignment) fetchConfig(row lease.Lease) fetch.Config {
 		Client:      a.cfg.Kinesis,
 		Shard:       fetch.Shard{Stream: a.source.Name, StreamARN: a.source.ARN, ID: row.Shard, HashKeys: row.HashKeys},
 		From:        row.Checkpoint,
-		StartAt:     a.cfg.StartAt,
+		StartAt:     a.source.StartAt,
 		MaxRecords:  r.MaxRecords,
 		Idle:        r.Idle,
 		EmptyPages:  a.cfg.EmptyBatches,

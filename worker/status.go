@@ -1,8 +1,10 @@
 package worker
 
 import (
+	"slices"
 	"time"
 
+	"github.com/kinesis-go/kcl/internal/fleet"
 	"github.com/kinesis-go/kcl/stream"
 )
 
@@ -20,8 +22,9 @@ type Status struct {
 	BufferedBytes int64 `json:"bufferedBytes"`
 	MaxBytes      int64 `json:"maxBytes"`
 
-	Shards   []ShardStatus `json:"shards"`             // the shards whose leases this worker holds, sorted by stream and id
-	Problems []Problem     `json:"problems,omitempty"` // empty: healthy
+	Streams  []StreamStatus `json:"streams,omitempty"`  // sorted by name
+	Shards   []ShardStatus  `json:"shards"`             // the shards whose leases this worker holds, sorted by stream and id
+	Problems []Problem      `json:"problems,omitempty"` // empty: healthy
 }
 
 // Healthy reports whether nothing is wrong: every shard this worker owns moves, or has nothing to move.
@@ -90,7 +93,7 @@ func (w *Worker) Status() Status {
 	w.mu.Lock()
 	s.Phase, s.StartedAt = w.phase, w.started
 	s.Problems = append(w.troublesLocked(now), w.twins.problems(now, w.cfg.ID)...)
-	sources := w.sources // set once
+	sources, list := w.sources, slices.Clone(w.streams)
 	leader, working := w.leader, make([]*assignment, 0, len(w.shards))
 	for _, a := range w.shards {
 		working = append(working, a)
@@ -101,13 +104,17 @@ func (w *Worker) Status() Status {
 		shard, problems := a.seen.status(now, w.cfg.SlowAfter)
 		s.Shards, s.Problems = append(s.Shards, shard), append(s.Problems, problems...)
 	}
+	var former []fleet.FormerStream
 	if leader != nil {
+		former = leader.Former()
 		s.Leader = leader.Leader()
 		s.Leading = s.Leader == w.cfg.ID
 		for _, p := range leader.Problems() {
 			s.Problems = append(s.Problems, Problem{Stream: p.Stream, Shard: p.Shard, What: p.What, Since: p.Since})
 		}
 	}
+	streams, problems := streamsOf(list, former, now)
+	s.Streams, s.Problems = streams, append(s.Problems, problems...)
 	sortShards(s.Shards)
 	sortProblems(s.Problems)
 	return s

@@ -29,18 +29,24 @@ type Worker struct {
 	expire  chan struct{}  // closed when the time for draining is over
 	heirs   chan struct{}  // closed once inherit is set
 	hint    chan struct{}  // capacity 1: there may be leases to take
+	doubts  chan struct{}  // capacity 1: the streams may have changed
 	fatal   chan error     // capacity 1: a failure that ends the worker
 	working sync.WaitGroup // the assignments
 
 	mu       sync.Mutex
 	phase    Phase
 	started  time.Time
-	sources  []fleet.Stream
+	streams  []entry                // that are to be read
+	listed   bool                   // the last call of ListStreams succeeded
+	turn     int                    // the stream that was doubted last for no reason
+	sources  []fleet.Stream         // the streams that are read
 	shards   map[string]*assignment // by lease key, from taking to the last call's return
 	hinted   map[string]bool        // lease keys that are said to be ours
 	inherit  map[string]string      // lease key to the worker that takes over
 	troubles map[string]trouble     // what the loops cannot do at present, by what they try
 	twins    twins
+
+	listing *listCall // the call of ListStreams under way; of one goroutine at a time
 
 	untaken untaken // the leases that the table gives us, but we do not work on
 }
@@ -65,6 +71,7 @@ func New(cfg Config) (*Worker, error) {
 		expire:    make(chan struct{}),
 		heirs:     make(chan struct{}),
 		hint:      make(chan struct{}, 1),
+		doubts:    make(chan struct{}, 1),
 		fatal:     make(chan error, 1),
 		phase:     Idle,
 		consumers: consumers,
@@ -98,6 +105,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	loops.Go(func() { w.leader.Run(serve) })
 	loops.Go(func() { w.discover(serve) })
 	loops.Go(func() { w.watchStore(serve) })
+	loops.Go(func() { w.watchStreams(serve) })
 	var failure error
 	select {
 	case <-ctx.Done():
@@ -126,26 +134,24 @@ func (w *Worker) enter(p Phase) {
 // setUp finds the streams, then makes the lease table ready: a stream's name that is misspelt leaves no table behind. What may
 // pass is tried again until ctx ends; what cannot is returned.
 func (w *Worker) setUp(ctx context.Context) error {
-	var sources []fleet.Stream
-	err := w.insist(ctx, "find the streams", func(ctx context.Context) (err error) {
-		sources, err = fleet.FindStreams(ctx, w.cfg.Kinesis, w.cfg.Streams, w.multi())
+	if err := w.firstStreams(ctx); err != nil {
 		return err
-	})
-	if err != nil {
-		return fmt.Errorf("worker: %w", err)
 	}
-	err = w.insist(ctx, "set up the lease table", func(ctx context.Context) error { return w.cfg.Leases.Setup(ctx, w.cfg.ID) })
+	err := w.insist(ctx, "set up the lease table", func(ctx context.Context) error { return w.cfg.Leases.Setup(ctx, w.cfg.ID) })
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.sources = sources
-	w.leader = fleet.New(w.fleetConfig(sources))
+	w.leader = fleet.New(w.fleetConfig())
+	w.leader.SetStreams(w.listingLocked())
 	return nil
 }
 
-func (w *Worker) multi() bool { return w.cfg.MultiStream || len(w.cfg.Streams) > 1 }
+// multi reports whether rows carry their stream.
+func (w *Worker) multi() bool {
+	return w.cfg.MultiStream || len(w.cfg.Streams) > 1 || w.cfg.ListStreams != nil
+}
 
 // fail ends the worker with a failure; the first counts.
 func (w *Worker) fail(err error) {
@@ -156,10 +162,14 @@ func (w *Worker) fail(err error) {
 }
 
 // unreadable ends a worker whose only stream is gone: nothing is left for it to do, and a person must know. Of several streams
-// the others go on, and Status names the shards of the one that is gone.
-func (w *Worker) unreadable(err error) {
-	if errors.Is(err, fetch.ErrStreamGone) && len(w.cfg.Streams) == 1 {
+// the others go on; the one that is gone is left.
+func (w *Worker) unreadable(s fleet.Stream, err error) {
+	switch {
+	case !errors.Is(err, fetch.ErrStreamGone):
+	case len(w.cfg.Streams) == 1:
 		w.fail(fmt.Errorf("worker: %w", err))
+	default:
+		w.doubtStream(s)
 	}
 }
 
@@ -200,9 +210,11 @@ func (w *Worker) work(a *assignment) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var keeping sync.WaitGroup
 	keeping.Go(func() { a.held.keep(ctx, func() (float64, bool) { return a.meter.sample(time.Now()) }) })
-	if err := a.run(w.stop, w.expire); err != nil {
+	err := a.run(w.stop, w.expire)
+	dropped := w.isDropped(a, err)
+	if err != nil {
 		a.log.Warn("processor failed, its shard is left", "checkpoint", a.held.current().Checkpoint.String(), "err", err)
-		if w.cfg.OnFailure == ExitWorker && a.held.err() == nil {
+		if w.cfg.OnFailure == ExitWorker && a.held.err() == nil && !errors.Is(err, fetch.ErrStreamGone) {
 			w.fail(fmt.Errorf("worker: stream %s shard %s: %w", a.shard.Stream, a.shard.ID, err))
 		}
 	}
@@ -211,7 +223,10 @@ func (w *Worker) work(a *assignment) {
 	if f := w.cfg.Trace.LeaseEnded; f != nil {
 		f(a.shard, why)
 	}
-	w.letGo(a)
+	if dropped {
+		w.linger(a)
+	}
+	w.letGo(a, dropped)
 	cancel()
 	keeping.Wait()
 	w.mu.Lock()
@@ -236,14 +251,15 @@ const releaseTimeout = 3 * time.Second
 
 // abandon passes on the lease of an assignment whose processor cannot be ended.
 func (w *Worker) abandon(a *assignment) {
-	w.letGo(a)
+	w.letGo(a, w.isDropped(a, nil))
 	a.counted()
 }
 
-// letGo passes on the lease of an assignment that is over, unless it is lost.
-func (w *Worker) letGo(a *assignment) {
+// letGo passes on the lease of an assignment that is over, unless it is lost. Of one that did not end because the worker stops,
+// the lease is kept until it does; where the stream is not read any more, it goes to nobody.
+func (w *Worker) letGo(a *assignment, dropped bool) {
 	row := a.held.current()
-	if !row.InHandoff() {
+	if !row.InHandoff() && !dropped {
 		select {
 		case <-w.heirs:
 		case <-a.held.gone:

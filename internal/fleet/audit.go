@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kinesis-go/kcl/internal/lineage"
@@ -22,43 +24,76 @@ type auditor struct {
 	done  map[string]bool             // streams whose shards were listed in this term
 }
 
-// audit creates the rows that are missing: of streams that have none yet at once, of the others after a first look in each
-// term and whenever a hole was confirmed. It reports whether it created any.
-func (a *auditor) audit(ctx context.Context, snap lease.Snapshot, now time.Time) (created bool, err error) {
-	due := !now.Before(a.next)
-	if due {
+// due returns the streams whose shards are to be listed: those new to this term at once, the others whenever a hole was confirmed.
+func (a *auditor) due(streams []Stream, snap lease.Snapshot, now time.Time) []Stream {
+	look := !now.Before(a.next)
+	var rows map[string][]lease.Lease
+	if look {
 		a.next = now.Add(auditInterval)
+		rows = byStream(snap.Leases)
 	}
-	var errs []error
-	for _, s := range a.l.cfg.Streams {
+	read := make(map[string]bool, len(streams))
+	var due []Stream
+	for _, s := range streams {
+		read[s.ID] = true
 		needs := !a.done[s.ID]
-		if due {
-			next, confirmed := a.holes[s.ID].See(lineage.Holes(s.ID, snap.Leases))
+		if look {
+			next, confirmed := a.holes[s.ID].See(lineage.Holes(s.ID, rows[s.ID]))
 			a.holes[s.ID] = next
 			needs = needs || confirmed
 		}
-		if !needs {
-			continue
+		if needs {
+			due = append(due, s)
 		}
-		n, err := a.sync(ctx, s, snap)
-		created = created || n > 0
-		if err != nil && !errors.Is(err, errStreamGone) {
-			errs = append(errs, err)
-			continue
-		}
-		a.done[s.ID] = true
 	}
-	return created, errors.Join(errs...)
+	for id := range a.done { // one that comes back is new
+		if !read[id] {
+			delete(a.done, id)
+			delete(a.holes, id)
+		}
+	}
+	return due
 }
 
-// sync lists the shards of a stream and creates the rows that are missing; it returns how many it created.
-func (a *auditor) sync(ctx context.Context, s Stream, snap lease.Snapshot) (int, error) {
-	if len(snap.Leases) == 0 { // of any stream: the whole table is new (the Java KCL's EmptyLeaseTableSynchronizer)
-		shards, err := a.l.listShards(ctx, s, lineage.FilterFor(a.l.cfg.Start))
+// audit creates the rows that the streams lack, and reports whether it created any.
+func (a *auditor) audit(ctx context.Context, streams []Stream, snap lease.Snapshot) (created bool, err error) {
+	if len(streams) == 0 {
+		return false, nil
+	}
+	rows := byStream(snap.Leases)
+	var mu sync.Mutex
+	err = eachOf(ctx, listsAtOnce, streams, func(s Stream) error {
+		n, err := a.sync(ctx, s, rows[s.ID], len(snap.Leases) == 0)
+		mu.Lock()
+		defer mu.Unlock()
+		created = created || n > 0
+		if err != nil && !errors.Is(err, errStreamGone) {
+			return err
+		}
+		a.done[s.ID] = true
+		return nil
+	})
+	return created, err
+}
+
+// byStream groups leases by the ID of their stream.
+func byStream(leases []lease.Lease) map[string][]lease.Lease {
+	by := map[string][]lease.Lease{}
+	for _, l := range leases {
+		by[l.StreamID] = append(by[l.StreamID], l)
+	}
+	return by
+}
+
+// sync lists the shards of a stream and creates the rows that are missing; it returns how many it created. empty says that the table
+// has no lease of any stream.
+func (a *auditor) sync(ctx context.Context, s Stream, has []lease.Lease, empty bool) (int, error) {
+	if empty { // the whole table is new (the Java KCL's EmptyLeaseTableSynchronizer)
+		shards, err := a.l.listShards(ctx, s, lineage.FilterFor(s.Start))
 		if err != nil {
 			return 0, err
 		}
-		rows, err := lineage.First(s.ID, shards, a.l.cfg.Start)
+		rows, err := lineage.First(s.ID, shards, s.Start)
 		if err != nil {
 			return 0, fmt.Errorf("stream %s: %w", s.Name, err)
 		}
@@ -68,28 +103,53 @@ func (a *auditor) sync(ctx context.Context, s Stream, snap lease.Snapshot) (int,
 	if err != nil {
 		return 0, err
 	}
-	for key, r := range lineage.Ranges(s.ID, shards, snap.Leases) {
+	for key, r := range lineage.Ranges(s.ID, shards, has) {
 		if err := a.l.cfg.Store.SetHashKeys(ctx, key, r); err != nil && !errors.Is(err, lease.ErrNotFound) {
 			return 0, err
 		}
 	}
-	missing := lineage.Missing(s.ID, shards, snap.Leases, a.l.cfg.Start)
+	missing := lineage.Missing(s.ID, shards, has, s.Start)
 	if len(missing.Skipped) > 0 {
 		a.l.cfg.Logger.Warn("shards left out until their parents are listed as closed", "stream", s.Name, "shards", missing.Skipped)
 	}
 	return a.create(ctx, s, missing.Create)
 }
 
-func (a *auditor) create(ctx context.Context, s Stream, rows []lease.Lease) (created int, err error) {
-	for _, row := range rows {
-		ok, err := a.l.cfg.Store.Create(ctx, row)
+// create stores rows that are in the order in which to create them, several at a time: a row waits until those of its parents are
+// there, so that no child can start before a parent whose row was not made.
+func (a *auditor) create(ctx context.Context, s Stream, rows []lease.Lease) (int, error) {
+	var created atomic.Int64
+	for len(rows) > 0 {
+		n := generation(rows)
+		err := each(ctx, rows[:n], func(row lease.Lease) error {
+			ok, err := a.l.cfg.Store.Create(ctx, row)
+			if err != nil {
+				return fmt.Errorf("create the lease of %s: %w", row.Key, err)
+			}
+			if ok {
+				created.Add(1)
+				a.l.cfg.Logger.Info("lease created", "stream", s.Name, "shard", row.Shard, "checkpoint", row.Checkpoint.String())
+			}
+			return nil
+		})
 		if err != nil {
-			return created, fmt.Errorf("create the lease of %s: %w", row.Key, err)
+			return int(created.Load()), err
 		}
-		if ok {
-			created++
-			a.l.cfg.Logger.Info("lease created", "stream", s.Name, "shard", row.Shard, "checkpoint", row.Checkpoint.String())
-		}
+		rows = rows[n:]
 	}
-	return created, nil
+	return int(created.Load()), nil
+}
+
+// generation returns how many of the first rows have no parent among each other.
+func generation(rows []lease.Lease) int {
+	earlier := make(map[string]bool, len(rows))
+	for i, row := range rows {
+		for _, parent := range lineage.ParentKeys(row) {
+			if earlier[parent] {
+				return i
+			}
+		}
+		earlier[row.Key] = true
+	}
+	return len(rows)
 }

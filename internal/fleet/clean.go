@@ -18,23 +18,35 @@ const deleteTries = 3
 // never has any.
 const askInterval = 5 * time.Minute
 
-// clean deletes the rows of finished shards whose children are under way, and of workers that have long been silent.
-func (t *term) clean(ctx context.Context, snap lease.Snapshot) error {
+// unclean reports whether there is something to clean up.
+func (t *term) unclean(s sight) bool {
+	if len(t.l.cfg.Assign.Stale(t.seen)) > 0 || t.formers.due(s.at) {
+		return true
+	}
+	if t.l.cfg.KeepEnded {
+		return false
+	}
+	done := lineage.Finished(s.snap.Leases)
+	return len(done.Delete) > 0 || len(done.AskChildren) > 0 && !s.at.Before(t.nextAsk) || !s.at.Before(t.nextCollect)
+}
+
+// clean deletes the rows of finished shards whose children are under way, of streams that are not read any more, and of workers that
+// have long been silent.
+func (t *term) clean(ctx context.Context, s sight) error {
 	var errs []error
 	for _, w := range t.l.cfg.Assign.Stale(t.seen) {
 		errs = append(errs, t.l.cfg.Store.Forget(ctx, w))
 	}
+	errs = append(errs, t.formers.delete(ctx, s.at))
 	if t.l.cfg.KeepEnded {
 		return errors.Join(errs...)
 	}
-	errs = append(errs, t.collect(ctx, snap))
-	done := lineage.Finished(snap.Leases)
-	for _, row := range done.Delete {
-		errs = append(errs, t.delete(ctx, row))
-	}
+	errs = append(errs, t.collect(ctx, s))
+	done := lineage.Finished(s.snap.Leases)
+	errs = append(errs, each(ctx, done.Delete, func(row lease.Lease) error { return t.delete(ctx, row) }))
 	if now := time.Now(); len(done.AskChildren) > 0 && !now.Before(t.nextAsk) {
 		t.nextAsk = now.Add(askInterval)
-		errs = append(errs, t.askChildren(ctx, done.AskChildren))
+		errs = append(errs, t.askChildren(ctx, s.listing.Streams, done.AskChildren))
 	}
 	return errors.Join(errs...)
 }
@@ -44,7 +56,7 @@ func (t *term) clean(ctx context.Context, snap lease.Snapshot) error {
 const garbageInterval = 15 * time.Minute
 
 // collect deletes the leases of shards that Kinesis does not list any more: nobody can end them properly.
-func (t *term) collect(ctx context.Context, snap lease.Snapshot) error {
+func (t *term) collect(ctx context.Context, s sight) error {
 	now := time.Now()
 	if now.Before(t.nextCollect) {
 		return nil
@@ -52,14 +64,17 @@ func (t *term) collect(ctx context.Context, snap lease.Snapshot) error {
 	t.nextCollect = now.Add(garbageInterval)
 	before := t.garbage
 	t.garbage = map[string]bool{}
+	rows := byStream(s.snap.Leases)
 	var errs []error
-	for _, s := range t.l.cfg.Streams {
+	for _, s := range s.listing.Streams {
 		listed, err := t.l.listShards(ctx, s, "")
 		if err != nil {
-			errs = append(errs, err) // also where the stream is gone: its leases are for a person to judge
+			if !errors.Is(err, errStreamGone) { // what is to become of its leases is not decided here
+				errs = append(errs, err)
+			}
 			continue
 		}
-		for _, row := range lineage.Garbage(s.ID, listed, snap.Leases) {
+		for _, row := range lineage.Garbage(s.ID, listed, rows[s.ID]) {
 			t.garbage[row.Key] = true
 			if before[row.Key] {
 				t.l.cfg.Logger.Warn("shard has left the retention period", "stream", s.Name, "shard", row.Shard, "checkpoint", row.Checkpoint.String())
@@ -95,9 +110,9 @@ func (t *term) deleteIf(ctx context.Context, row lease.Lease, still func(lease.L
 }
 
 // askChildren stores the children of ended shards whose rows do not name any, as a row written by another tool may not.
-func (t *term) askChildren(ctx context.Context, rows []lease.Lease) error {
+func (t *term) askChildren(ctx context.Context, streams []Stream, rows []lease.Lease) error {
 	var errs []error
-	for _, s := range t.l.cfg.Streams {
+	for _, s := range streams {
 		of := lineage.Of(s.ID, rows)
 		if len(of) == 0 {
 			continue

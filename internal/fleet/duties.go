@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,8 +22,6 @@ const (
 	cleanInterval = 10 * time.Second
 	// givingUpAfter is how many rounds in a row may fail before the leader lets others try (LeaseAssignmentManager: 3).
 	givingUpAfter = 3
-	// movesAtOnce bounds how many rows are written at the same time.
-	movesAtOnce = 16
 	// forceTries bounds how often the leader tries to overtake an owner that does not let go, until its next look.
 	forceTries = 5
 )
@@ -31,7 +30,9 @@ const (
 type term struct {
 	l         *Leader
 	seen      assign.Observation
+	looked    bool // at least once
 	auditor   auditor
+	formers   formers
 	seenAt    map[string]sighting // problems, by what they are
 	nextClean time.Time
 	nextAsk   time.Time
@@ -42,7 +43,8 @@ type term struct {
 
 // serve does a leader's duties until ctx ends, or they have failed several times in a row.
 func (l *Leader) serve(ctx context.Context) error {
-	t := &term{l: l, seenAt: map[string]sighting{}, auditor: auditor{l: l, holes: map[string]lineage.Detector{}, done: map[string]bool{}}}
+	t := &term{l: l, seenAt: map[string]sighting{}, formers: formers{l: l, byID: map[string]*former{}},
+		auditor: auditor{l: l, holes: map[string]lineage.Detector{}, done: map[string]bool{}}}
 	for failed := 0; ; {
 		err := t.round(ctx)
 		if ctx.Err() != nil {
@@ -66,32 +68,78 @@ func (l *Leader) serve(ctx context.Context) error {
 	}
 }
 
-// round looks at the table once and mends what it finds.
-func (t *term) round(ctx context.Context) error {
+// sight is one look at the table and what to make of it.
+type sight struct {
+	sure    bool // made by a consistent read
+	all     lease.Snapshot
+	snap    lease.Snapshot // without the streams that are not read
+	listing Listing
+	plan    assign.Plan
+	after   assign.Observation // to go on from if the plan is carried out
+	at      time.Time
+}
+
+// look reads the table and plans. A sure look reads consistently, which costs double; of the looks at a table where all is
+// well only the first of a term is one, so that a new leader does not take a table that is just being filled for an
+// empty one. Where that is not enough, see [sight.decisive].
+//
+// What a glance can get wrong, and why that does no harm: it may show rows as they were a moment ago. A counter that seems to
+// stand still may make a lease look expired, which is decisive; one that seems to go back looks like a renewal, and a dead
+// worker's lease may be taken later by as much as the read was late. An owner who seems to be missing is given no lease on
+// that account, because every write is conditional on the owner that was seen. A row that is not seen yet is not assigned
+// until the next look.
+func (t *term) look(ctx context.Context, sure bool) (sight, error) {
+	read := t.l.cfg.Store.Glance
+	if sure {
+		read = t.l.cfg.Store.Snapshot
+	}
 	began := time.Now()
-	snap, err := t.l.cfg.Store.Snapshot(ctx)
+	all, err := read(ctx)
+	if err != nil {
+		return sight{}, err
+	}
+	s := sight{sure: sure, all: all, listing: t.l.known(), at: time.Now()}
+	s.snap = t.formers.split(all, s.listing, s.at)
+	t.seen = t.l.cfg.Assign.Observe(t.seen, s.snap, began, s.at)
+	s.plan, s.after = t.l.cfg.Assign.Plan(t.seen)
+	return s, nil
+}
+
+// decisive reports whether the plan takes a lease from a worker without asking it.
+func (s sight) decisive() bool {
+	return slices.ContainsFunc(s.plan.Moves, func(m assign.Move) bool { return m.Kind != assign.Handoff && m.From() != "" })
+}
+
+// round looks at the table once and mends what it finds. What takes something away, creates or deletes is decided by a sure look.
+func (t *term) round(ctx context.Context) error {
+	s, err := t.look(ctx, !t.looked)
 	if err != nil {
 		return err
 	}
-	now := time.Now()
-	created, err := t.auditor.audit(ctx, snap, now)
-	t.l.cfg.Note(listShards, err) // no reason to stop leading: what has a row is assigned all the same
-	if created {
-		began = time.Now()
-		if snap, err = t.l.cfg.Store.Snapshot(ctx); err != nil {
+	missing := t.auditor.due(s.listing.Streams, s.snap, s.at)
+	unclean := !s.at.Before(t.nextClean) && t.unclean(s)
+	if !s.sure && (len(missing) > 0 || unclean || s.decisive()) {
+		if s, err = t.look(ctx, true); err != nil {
 			return err
 		}
-		now = time.Now()
 	}
-	t.seen = t.l.cfg.Assign.Observe(t.seen, snap, began, now)
-	plan, seen := t.l.cfg.Assign.Plan(t.seen)
-	t.seen = seen
-	t.l.remember(seen, now)
-	t.show(snap, plan, now)
-	err = t.move(ctx, plan)
-	if !now.Before(t.nextClean) {
-		t.nextClean = now.Add(cleanInterval)
-		err = errors.Join(err, t.clean(ctx, snap))
+	t.looked = true
+	created, err := t.auditor.audit(ctx, missing, s.all)
+	t.l.cfg.Note(listShards, err) // no reason to stop leading: what has a row is assigned all the same
+	if created {
+		if s, err = t.look(ctx, true); err != nil {
+			return err
+		}
+	}
+	t.seen = s.after
+	t.l.remember(t.seen, s.at)
+	t.show(s)
+	err = t.move(ctx, s.plan)
+	if unclean {
+		err = errors.Join(err, t.clean(ctx, s))
+	}
+	if !s.at.Before(t.nextClean) {
+		t.nextClean = s.at.Add(cleanInterval)
 	}
 	return err
 }
@@ -99,37 +147,25 @@ func (t *term) round(ctx context.Context) error {
 // move writes the plan. A row that has moved on since it was seen is planned anew after the next look.
 func (t *term) move(ctx context.Context, plan assign.Plan) error {
 	var (
-		moving sync.WaitGroup
-		room   = make(chan struct{}, movesAtOnce)
-		mu     sync.Mutex
-		errs   []error
-		mine   []string
+		mu   sync.Mutex
+		mine []string
 	)
-	for _, m := range plan.Moves {
-		select {
-		case room <- struct{}{}:
-		case <-ctx.Done():
-			moving.Wait()
-			return ctx.Err()
-		}
-		moving.Go(func() {
-			defer func() { <-room }()
-			err := t.write(ctx, m)
+	err := each(ctx, plan.Moves, func(m assign.Move) error {
+		err := t.write(ctx, m)
+		switch {
+		case err == nil && m.To == t.l.cfg.ID:
 			mu.Lock()
 			defer mu.Unlock()
-			switch {
-			case err == nil && m.To == t.l.cfg.ID:
-				mine = append(mine, m.Lease.Key)
-			case err != nil && !errors.Is(err, stream.ErrLeaseLost) && !errors.Is(err, lease.ErrNotFound):
-				errs = append(errs, fmt.Errorf("%s lease %s for %s: %w", m.Kind, m.Lease.Key, m.To, err))
-			}
-		})
-	}
-	moving.Wait()
+			mine = append(mine, m.Lease.Key)
+		case err != nil && !errors.Is(err, stream.ErrLeaseLost) && !errors.Is(err, lease.ErrNotFound):
+			return fmt.Errorf("%s lease %s for %s: %w", m.Kind, m.Lease.Key, m.To, err)
+		}
+		return nil
+	})
 	if len(mine) > 0 {
 		t.l.cfg.Assigned(mine...)
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 func (t *term) write(ctx context.Context, m assign.Move) (err error) {
@@ -164,15 +200,15 @@ func (t *term) force(ctx context.Context, m assign.Move) error {
 const unplacedAfter = 15 * time.Second
 
 // show tells Status what is wrong with the fleet: rows that cannot be read, and leases that nobody works on.
-func (t *term) show(snap lease.Snapshot, plan assign.Plan, now time.Time) {
-	var problems []Problem
-	for _, b := range snap.Broken {
+func (t *term) show(s sight) {
+	problems, now := t.formers.problems(), s.at
+	for _, b := range s.snap.Broken {
 		problems = append(problems, Problem{What: fmt.Sprintf("row %s cannot be read and is left alone: %v", b.Key, b.Err), Since: t.since("broken "+b.Key, now)})
 	}
-	for _, key := range plan.Unplaced {
+	for _, key := range s.plan.Unplaced {
 		if since := t.since("unplaced "+key, now); now.Sub(since) >= unplacedAfter {
 			why := "no worker has room for the lease"
-			if len(plan.Candidates) == 0 {
+			if len(s.plan.Candidates) == 0 {
 				why = "no worker reports itself alive"
 			}
 			problems = append(problems, t.l.problem(key, since, why+": nobody reads this shard"))
@@ -208,7 +244,8 @@ func (l *Leader) remember(seen assign.Observation, now time.Time) {
 	l.seen, l.seenAt = seen, now
 }
 
-// Heirs returns which worker takes over each lease of this one, which stops; leases that nobody has room for are left out. The
+// Heirs returns which worker takes over each lease of this one, which stops; leases that nobody has room for, and those of
+// streams that are not read any more, are left out. The
 // snapshot is to be made after Retire. A worker that has just led knows who is dead although a report still stands.
 func (l *Leader) Heirs(snap lease.Snapshot) map[string]string {
 	now := time.Now()
@@ -218,6 +255,8 @@ func (l *Leader) Heirs(snap lease.Snapshot) map[string]string {
 		seen = assign.Observation{}
 	}
 	l.mu.Unlock()
+	listing := l.known()
+	snap.Leases = slices.DeleteFunc(slices.Clone(snap.Leases), func(s lease.Lease) bool { return !listing.reads(s.StreamID) })
 	plan := l.cfg.Assign.Leave(l.cfg.Assign.Observe(seen, snap, now, now), l.cfg.ID)
 	heirs := make(map[string]string, len(plan.Moves))
 	for _, m := range plan.Moves {

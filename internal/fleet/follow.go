@@ -37,13 +37,17 @@ func (l *Leader) follow(ctx context.Context, f *follower) {
 		return
 	}
 	f.next = now.Add(followInterval*3/4 + rand.N(followInterval/4))
-	snap, err := l.cfg.Store.Snapshot(ctx)
+	snap, err := l.cfg.Store.Glance(ctx)
 	if err != nil {
 		return // no worker works then; the other loops say so
 	}
 	var problems []Problem
 	rows := make(map[string]row, len(snap.Leases))
+	listing := l.known()
 	for _, s := range snap.Leases {
+		if !listing.reads(s.StreamID) {
+			continue
+		}
 		is := row{s.Owner, s.CheckpointOwner, s.Counter}
 		rows[s.Key] = is
 		if was, known := f.rows[s.Key]; known && was == is && !s.Ended() {
@@ -67,7 +71,7 @@ func (l *Leader) whoLeads() string {
 func (l *Leader) problem(key string, since time.Time, what string) Problem {
 	id, shard := SplitKey(key)
 	p := Problem{Stream: id, Shard: shard, What: what, Since: since}
-	for _, s := range l.cfg.Streams {
+	for _, s := range l.streams() {
 		if s.ID == id {
 			p.Stream = s.Name
 		}

@@ -21,8 +21,8 @@ type Config struct {
 	Store     lease.Store
 	Kinesis   *kinesis.Client
 	Streams   []Stream
-	Start     stream.Position
-	StartAt   time.Time
+	Fixed     bool // the streams stay the same: leases of others are a mistake, not a stage
+	Former    Former
 	KeepEnded bool // ended leases are not deleted
 	Assign    assign.Config
 	Logger    *slog.Logger
@@ -34,6 +34,8 @@ type Config struct {
 	Assigned func(keys ...string)
 	// Leading hears of changes of leadership.
 	Leading func(leads bool)
+	// Gone hears of streams that the service does not know any more.
+	Gone func(s Stream)
 	// Note hears whether what is tried works: nil, or why not.
 	Note func(what string, err error)
 }
@@ -55,13 +57,15 @@ type Leader struct {
 	reported lease.Worker
 	leader   string
 	problems []Problem
+	listing  Listing // what Streams and SetStreams say
+	former   []FormerStream
 	seen     assign.Observation // of the last look as the leader, made at seenAt
 	seenAt   time.Time
 }
 
 // New returns a Leader that does nothing until Run.
 func New(cfg Config) *Leader {
-	return &Leader{cfg: cfg, lock: newLock(cfg)}
+	return &Leader{cfg: cfg, lock: newLock(cfg), listing: Listing{Streams: cfg.Streams, Sure: true}}
 }
 
 // Run reports this worker and leads whenever it can, until ctx ends. Then it gives the lock up.
@@ -183,7 +187,7 @@ func (l *Leader) announce(leads bool) {
 	if leads {
 		l.leader = l.cfg.ID
 	} else {
-		l.problems = nil
+		l.problems, l.former = nil, nil
 	}
 	l.mu.Unlock()
 	l.cfg.Leading(leads)

@@ -48,8 +48,9 @@ func (r *rig) must(err error) {
 func (r *rig) lead(id string, store lease.Store) (stop func()) {
 	streams, err := fleet.FindStreams(r.t.Context(), r.client, []string{"s"}, false)
 	r.must(err)
+	streams[0].Start = stream.TrimHorizon
 	l := fleet.New(fleet.Config{
-		ID: id, Store: store, Kinesis: r.client, Streams: streams, Start: stream.TrimHorizon,
+		ID: id, Store: store, Kinesis: r.client, Streams: streams, Gone: func(fleet.Stream) {},
 		Assign: assign.Config{Me: id}, Logger: slog.New(slog.DiscardHandler),
 		Assigned: func(...string) {}, Note: func(string, error) {},
 		Leading: func(leads bool) {
@@ -249,6 +250,8 @@ func (b *breakable) fails(snapshot bool) error {
 	}
 	return nil
 }
+
+func (b *breakable) Glance(ctx context.Context) (lease.Snapshot, error) { return b.Snapshot(ctx) }
 
 func (b *breakable) Snapshot(ctx context.Context) (lease.Snapshot, error) {
 	if err := b.fails(true); err != nil {

@@ -23,7 +23,7 @@ func (l *Leader) listShards(ctx context.Context, s Stream, filter lineage.Filter
 	if filter != "" {
 		in.ShardFilter = &types.ShardFilter{Type: types.ShardFilterType(filter)}
 		if filter == lineage.AtTimestamp {
-			in.ShardFilter.Timestamp = aws.Time(l.cfg.StartAt.Truncate(time.Millisecond))
+			in.ShardFilter.Timestamp = aws.Time(s.StartAt.Truncate(time.Millisecond))
 		}
 	}
 	var shards []lineage.Shard
@@ -31,6 +31,7 @@ func (l *Leader) listShards(ctx context.Context, s Stream, filter lineage.Filter
 		out, err := l.cfg.Kinesis.ListShards(ctx, in)
 		var missing *types.ResourceNotFoundException
 		if errors.As(err, &missing) {
+			l.cfg.Gone(s)
 			return nil, fmt.Errorf("list the shards of %s: %w: %w", s.Name, errStreamGone, err)
 		}
 		if err != nil {

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
 	"github.com/kinesis-go/kcl/internal/lineage"
+	"github.com/kinesis-go/kcl/stream"
 )
 
 // Stream is a stream that workers of the application read, as the service describes it.
@@ -19,7 +21,19 @@ type Stream struct {
 	ID   string
 	Name string
 	ARN  string
+
+	// Start is where a shard is read from of which the application knows nothing, with StartAt if it is stream.AtTimestamp.
+	Start   stream.Position
+	StartAt time.Time
 }
+
+// ErrNoStream says that the service knows no such stream: it was deleted, or its name, account or region is wrong.
+var ErrNoStream = errors.New("no such stream")
+
+// noStream makes an error of the service one that is ErrNoStream too.
+type noStream struct{ error }
+
+func (e noStream) Unwrap() []error { return []error{ErrNoStream, e.error} }
 
 // ErrNotReady says that a stream is being created or deleted. Trying again helps, or tells that it does not exist.
 var ErrNotReady = errors.New("stream is not ready")
@@ -30,7 +44,10 @@ func FindStreams(ctx context.Context, client *kinesis.Client, names []string, mu
 	var found []Stream
 	seen := map[string]bool{}
 	for _, name := range names {
-		s, err := describe(ctx, client, name, multi)
+		s, err := Describe(ctx, client, name, multi)
+		if err == nil {
+			err = MayList(ctx, client, s)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -43,7 +60,9 @@ func FindStreams(ctx context.Context, client *kinesis.Client, names []string, mu
 	return found, nil
 }
 
-func describe(ctx context.Context, client *kinesis.Client, name string, multi bool) (Stream, error) {
+// Describe asks the service for one stream, by name or ARN. The error wraps [ErrNoStream] where there is none, and [ErrNotReady]
+// while it comes or goes.
+func Describe(ctx context.Context, client *kinesis.Client, name string, multi bool) (Stream, error) {
 	in := &kinesis.DescribeStreamSummaryInput{}
 	if strings.HasPrefix(name, "arn:") {
 		in.StreamARN = aws.String(name)
@@ -54,7 +73,7 @@ func describe(ctx context.Context, client *kinesis.Client, name string, multi bo
 	var missing *types.ResourceNotFoundException
 	if errors.As(err, &missing) {
 		return Stream{}, fmt.Errorf("stream %s does not exist in region %s: create it, or correct the name, the account or the region: %w",
-			name, client.Options().Region, err)
+			name, client.Options().Region, noStream{err})
 	}
 	if err != nil {
 		return Stream{}, fmt.Errorf("describe stream %s: %w", name, Explain(err, name))
@@ -65,24 +84,31 @@ func describe(ctx context.Context, client *kinesis.Client, name string, multi bo
 	}
 	s := Stream{Name: aws.ToString(d.StreamName), ARN: aws.ToString(d.StreamARN)}
 	if multi {
-		account, err := accountOf(s.ARN)
-		if err != nil {
-			return Stream{}, err
+		account, _, ok := ParseARN(s.ARN)
+		if !ok {
+			return Stream{}, fmt.Errorf("stream ARN %q has no account", s.ARN)
 		}
 		s.ID = lineage.StreamID{Account: account, Name: s.Name, CreatedAt: aws.ToTime(d.StreamCreationTimestamp)}.String()
-	}
-	// Only the leader lists shards, and any worker may become it: who may not is told now, not when the leader dies.
-	if _, err := client.ListShards(ctx, &kinesis.ListShardsInput{StreamARN: d.StreamARN, MaxResults: aws.Int32(1)}); err != nil {
-		return Stream{}, fmt.Errorf("list the shards of %s: %w", s.Name, Explain(err, s.Name))
 	}
 	return s, nil
 }
 
-// accountOf returns the account in an ARN: arn:aws:kinesis:region:account:stream/name.
-func accountOf(arn string) (string, error) {
-	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) != 6 || parts[4] == "" {
-		return "", fmt.Errorf("stream ARN %q has no account", arn)
+// MayList tells whether this worker may list the shards of s. Only the leader does, and any worker may become it: who may not
+// is told at once, not when the leader dies.
+func MayList(ctx context.Context, client *kinesis.Client, s Stream) error {
+	_, err := client.ListShards(ctx, &kinesis.ListShardsInput{StreamARN: aws.String(s.ARN), MaxResults: aws.Int32(1)})
+	if err != nil {
+		return fmt.Errorf("list the shards of %s: %w", s.Name, Explain(err, s.Name))
 	}
-	return parts[4], nil
+	return nil
+}
+
+// ParseARN returns the account and the name in a stream's ARN, arn:aws:kinesis:region:account:stream/name; false if it is none.
+func ParseARN(arn string) (account, name string, ok bool) {
+	parts := strings.SplitN(arn, ":", 6)
+	if len(parts) != 6 || parts[0] != "arn" || parts[4] == "" {
+		return "", "", false
+	}
+	name, ok = strings.CutPrefix(parts[5], "stream/")
+	return parts[4], name, ok && name != ""
 }

@@ -203,9 +203,10 @@ func testCancelled(t *testing.T, s suite) {
 	_, errGet := s.Get(ctx, key)
 	_, errRenew := s.Renew(ctx, l)
 	_, errSnapshot := s.Snapshot(ctx)
+	_, errGlance := s.Glance(ctx)
 	_, errLock := s.ReadLock(ctx)
 	for what, err := range map[string]error{
-		"Get": errGet, "Renew": errRenew, "Snapshot": errSnapshot, "ReadLock": errLock, "Check": s.Check(ctx),
+		"Get": errGet, "Renew": errRenew, "Snapshot": errSnapshot, "Glance": errGlance, "ReadLock": errLock, "Check": s.Check(ctx),
 		"Delete": s.Delete(ctx, l), "Forget": s.Forget(ctx, lease.Worker{ID: "A"}),
 	} {
 		if !errors.Is(err, context.Canceled) {

@@ -66,6 +66,9 @@ func (s *Store) Snapshot(ctx context.Context) (lease.Snapshot, error) {
 	}, nil
 }
 
+// Glance implements [lease.Leases]. It never lags.
+func (s *Store) Glance(ctx context.Context) (lease.Snapshot, error) { return s.Snapshot(ctx) }
+
 // Owned implements [lease.Leases]. It never lags.
 func (s *Store) Owned(ctx context.Context, worker string) ([]string, error) {
 	if err := ctx.Err(); err != nil {
