@@ -8,8 +8,9 @@ type ShardID string
 // Record is one record as its producer put it; records that a producer aggregated (KPL) arrive one by one.
 type Record struct {
 	// Data is the payload, at most 10 MiB. It belongs to the processor once delivered: the library neither changes it nor
-	// uses it again. Records of one batch may share memory, so keeping one small record can keep its whole batch alive;
-	// clone what is kept for long.
+	// uses it again. Data, keys and sequence numbers of a batch lie in the one answer that brought them, up to 20 MiB, and
+	// whoever keeps one of them keeps it all: clone (bytes.Clone, strings.Clone) what is kept for long. What was given to
+	// a Checkpointer needs no cloning.
 	Data []byte
 
 	// PartitionKey is the key the record was put with; empty where the stream distributes records itself and none was given.

@@ -179,7 +179,7 @@ func (w *Worker) start(row lease.Lease, source fleet.Stream, asked time.Time) {
 	cfg := w.cfg
 	cfg.Logger = log
 	a := &assignment{
-		cfg: cfg, source: source, shard: sh, log: log, budget: w.budget, consumers: w.consumers,
+		cfg: cfg, source: source, shard: sh, log: log, budget: w.budget, wire: w.wire, consumers: w.consumers,
 		held:       newHeld(cfg, row, asked),
 		shardEnded: w.claimChildren,
 		passOn:     w.abandon,

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +29,7 @@ type assignment struct {
 	held   *held
 	budget *fetch.Budget
 	log    *slog.Logger
+	wire   *fetch.Wire
 	// consumers are what to read with by fan-out; nil if the worker polls.
 	consumers *fetch.Consumers
 	// shardEnded is called once the end of the shard is durable, passOn when a processor does not let go of the lease in time, twin
@@ -288,6 +290,7 @@ func (s *session) Checkpoint(ctx context.Context, at stream.Position) error {
 	if err != nil || !write {
 		return err
 	}
+	target.Sequence = stream.SequenceNumber(strings.Clone(string(target.Sequence))) // see stream.Record: it would keep the whole answer
 	err = s.a.held.checkpoint(ctx, target)
 	durable := s.a.held.current().Checkpoint
 	s.mu.Lock()

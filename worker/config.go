@@ -92,6 +92,9 @@ type Reading struct {
 	Unpaced bool
 	// OnTrimmed says what to do with a checkpoint older than the stream's retention; default FailOnTrimmed.
 	OnTrimmed TrimmedPolicy
+	// JSON makes records be asked for in JSON. By default they are asked for in CBOR, which is a quarter smaller and quicker
+	// to read, and in JSON from then on if the server turns out not to speak CBOR.
+	JSON bool
 	// FanOut selects enhanced fan-out; default: nil, polling. See the package on what it gives and costs.
 	FanOut *FanOut
 }

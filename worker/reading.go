@@ -68,6 +68,7 @@ func (a *assignment) fetchConfig(row lease.Lease) fetch.Config {
 		SkipTrimmed: r.OnTrimmed == SkipTrimmed,
 		Unpaced:     r.Unpaced,
 		Budget:      a.budget,
+		Wire:        a.wire,
 		Logger:      a.log,
 		Rand:        rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		Read: func(p *fetch.Page, took time.Duration) {

@@ -22,6 +22,7 @@ type Worker struct {
 	log    *slog.Logger
 	budget *fetch.Budget
 	leader *fleet.Leader
+	wire   *fetch.Wire
 
 	consumers *fetch.Consumers // nil if the worker polls
 
@@ -67,6 +68,7 @@ func New(cfg Config) (*Worker, error) {
 		cfg:       cfg,
 		log:       log,
 		budget:    fetch.NewBudget(cfg.Reading.MaxBytes),
+		wire:      fetch.NewWire(cfg.Reading.JSON),
 		stop:      make(chan struct{}),
 		expire:    make(chan struct{}),
 		heirs:     make(chan struct{}),

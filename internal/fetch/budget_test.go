@@ -104,8 +104,9 @@ func TestBudgetI7BlockedProcessors(t *testing.T) {
 		if n := m.budget.InUse(); n > budget+size+1024 || n < budget {
 			t.Errorf("%d bytes held, want the budget of %d and no more than a page above it", n, budget)
 		}
-		if n := len(held); n < budget/size-2 || n > budget/size+1 {
-			t.Errorf("%d shards hold a page, want about %d", n, budget/size)
+		const most = budget/size + 1
+		if n := len(held); n < budget/(size+512) || n > most { // a page is all of its answer, names of members and all
+			t.Errorf("%d shards hold a page, want about %d", n, most)
 		}
 		m.stop(held...)
 	})

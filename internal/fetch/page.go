@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -54,7 +55,8 @@ type answer struct {
 	next     string          // iterator; empty at the end of the shard
 	children []Child
 	behind   time.Duration
-	unknown  bool // behind is
+	unknown  bool  // behind is
+	body     int64 // bytes of memory that the records' data and keys lie in; 0: they have their own
 }
 
 // recordSize is what a record costs beside its data and keys.
@@ -94,7 +96,8 @@ func (a *answer) page(keys stream.HashKeyRange, floor stream.Position, received 
 	if len(a.records) == 0 {
 		return p, 0
 	}
-	p.last = a.records[len(a.records)-1].Position.Sequence
+	// Cloned, because it is kept when the records are not, and may lie among them.
+	p.last = stream.SequenceNumber(strings.Clone(string(a.records[len(a.records)-1].Position.Sequence)))
 	p.Records = make([]stream.Record, 0, len(a.records))
 	for i := range a.records {
 		var out aggregate.Outcome
@@ -105,6 +108,7 @@ func (a *answer) page(keys stream.HashKeyRange, floor stream.Position, received 
 		}
 		cost += int64(len(a.records[i].Data) + len(a.records[i].PartitionKey))
 	}
+	cost = max(cost, a.body)
 	old := 0
 	for old < len(p.Records) && p.Records[old].Position.Compare(floor) <= 0 {
 		old++
@@ -116,6 +120,9 @@ func (a *answer) page(keys stream.HashKeyRange, floor stream.Position, received 
 	}
 	for i := range p.Records {
 		p.Bytes += int64(len(p.Records[i].Data))
+	}
+	if end := &p.Records[len(p.Records)-1]; end.Position.Sequence == p.last { // the same for who keeps the end of a page
+		end.Position.Sequence = p.last
 	}
 	return p, cost + int64(len(p.Records))*recordSize
 }

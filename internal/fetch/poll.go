@@ -44,6 +44,7 @@ type Config struct {
 	// Unpaced reads as fast as the server answers, for servers that do not have the limits of Kinesis.
 	Unpaced bool
 	Budget  *Budget      // required
+	Wire    *Wire        // shared by all readers of Client; default: its own
 	Logger  *slog.Logger // default slog.Default()
 	Rand    *rand.Rand   // for jitter; used by Poll's goroutine alone; default: seeded at random
 
@@ -75,6 +76,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
+	}
+	if c.Wire == nil {
+		c.Wire = NewWire(false)
 	}
 	if c.Rand == nil {
 		c.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
@@ -269,42 +273,6 @@ func size(records []stream.Record) (n int64) {
 		n += int64(len(records[i].Data) + len(records[i].PartitionKey))
 	}
 	return n
-}
-
-// call makes one GetRecords.
-func (p *poller) call(ctx context.Context) (answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	out, err := p.Client.GetRecords(ctx, &kinesis.GetRecordsInput{
-		ShardIterator: aws.String(p.iterator), Limit: aws.Int32(int32(p.MaxRecords)), StreamARN: nonEmpty(p.Shard.StreamARN),
-	}, once)
-	if err != nil {
-		return answer{}, err
-	}
-	a := answer{
-		next:    aws.ToString(out.NextShardIterator),
-		behind:  time.Duration(aws.ToInt64(out.MillisBehindLatest)) * time.Millisecond,
-		unknown: out.MillisBehindLatest == nil,
-		records: make([]stream.Record, len(out.Records)),
-	}
-	for i := range out.Records {
-		r := &out.Records[i]
-		a.records[i] = stream.Record{
-			Data: r.Data, PartitionKey: aws.ToString(r.PartitionKey), Arrived: aws.ToTime(r.ApproximateArrivalTimestamp),
-			Position: stream.Position{Sequence: stream.SequenceNumber(aws.ToString(r.SequenceNumber))},
-		}
-	}
-	for _, c := range out.ChildShards {
-		child := Child{ID: stream.ShardID(aws.ToString(c.ShardId))}
-		for _, parent := range c.ParentShards {
-			child.Parents = append(child.Parents, stream.ShardID(parent))
-		}
-		if child.HashKeys, err = hashKeys(c.HashKeyRange); err != nil {
-			return answer{}, fmt.Errorf("%w: child %s: %w", errBroken, child.ID, err)
-		}
-		a.children = append(a.children, child)
-	}
-	return a, nil
 }
 
 func hashKeys(r *types.HashKeyRange) (stream.HashKeyRange, error) {

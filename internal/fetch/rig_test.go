@@ -18,7 +18,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/fxamacker/cbor/v2"
 
+	"github.com/kinesis-go/kcl/internal/decode"
 	"github.com/kinesis-go/kcl/internal/fetch"
 	"github.com/kinesis-go/kcl/local"
 	"github.com/kinesis-go/kcl/stream"
@@ -260,7 +262,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	_, op, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	req := request{op: op, at: time.Now()}
-	if err := json.Unmarshal(body, &req.body); err != nil {
+	if err := json.Unmarshal(asJSON(body), &req.body); err != nil {
 		return nil, err
 	}
 	res, err := w.next.RoundTrip(r)
@@ -279,9 +281,53 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.editLocked(op, res)
 }
 
+// asJSON is a body in JSON, whatever it came in.
+func asJSON(body []byte) []byte {
+	var v map[string]any
+	if decode.FormatOf(body) != decode.CBOR || cbor.Unmarshal(body, &v) != nil {
+		return body
+	}
+	records, _ := v["Records"].([]any)
+	for _, r := range records {
+		r := r.(map[any]any)
+		seconds := r["ApproximateArrivalTimestamp"].(time.Time).Unix() // milliseconds, that is, which CBOR takes for seconds
+		r["ApproximateArrivalTimestamp"] = float64(seconds) / 1000
+	}
+	out, err := json.Marshal(plainKeys(v))
+	if err != nil {
+		panic(err)
+	}
+	return out
+}
+
+// plainKeys makes maps what encoding/json takes.
+func plainKeys(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k := range v {
+			v[k] = plainKeys(v[k])
+		}
+	case map[any]any:
+		out := map[string]any{}
+		for k := range v {
+			out[k.(string)] = plainKeys(v[k])
+		}
+		return out
+	case []any:
+		for i := range v {
+			v[i] = plainKeys(v[i])
+		}
+	}
+	return v
+}
+
 func (w *wire) editLocked(op string, res *http.Response) (*http.Response, error) {
 	answer := map[string]any{}
-	d := json.NewDecoder(res.Body)
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, err
+	}
+	d := json.NewDecoder(bytes.NewReader(asJSON(body)))
 	d.UseNumber()
 	if err := d.Decode(&answer); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
