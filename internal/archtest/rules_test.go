@@ -80,6 +80,11 @@ var rows = map[string][]string{
 	// Other languages and servers.
 	"interop/internal/stagetest": {"stream", "internal/ledger", sdk, kinesis, dynamodb},
 	"interop/internal/table":     {},
+
+	"interop/childjava/internal/diary": {"stream"},
+	"interop/childjava/classic":        {".", "stream", "interop/childjava/internal/diary"},
+	"interop/childjava/modern":         {".", "stream", "interop/childjava/internal/diary"},
+	"interop/childjava/tee":            {},
 }
 
 // core are the packages that think and do not act.
