@@ -54,7 +54,7 @@ func (s *Settings) Worker(client *kinesis.Client, store lease.Store, log *slog.L
 
 // reading says how to read: by fan-out unless the file selects polling.
 func (s *Settings) reading() worker.Reading {
-	r := worker.Reading{MaxRecords: s.MaxRecords, Idle: s.Idle}
+	r := worker.Reading{MaxRecords: s.MaxRecords, Idle: s.Idle, Unpaced: s.Unpaced}
 	if s.Retrieval != FanOutRetrieval {
 		return r
 	}

@@ -13,6 +13,7 @@
 //   - streamArn is used as it is (Java: only the name in it);
 //   - shutdownGraceMillis is 5000 unless set (Java: 0, which makes a graceful stop impossible).
 //
-// Two keys are ours: onProcessorFailure = exit (default, what the Java daemon does) or restart, and
-// executableQuoting = true, which lets executableName hold quoted arguments.
+// Three keys are ours: onProcessorFailure = exit (default, what the Java daemon does) or restart; executableQuoting = true,
+// which lets executableName hold quoted arguments; and unpacedReads = true, which polls as fast as the server answers, for
+// servers without the limits of Kinesis.
 package daemon

@@ -209,9 +209,10 @@ var keys = map[string]key{
 	"metricsMaxQueueSize":                      {set: count(func(s *Settings) *int { return &s.Metrics.MaxQueue })},
 
 	// retrieval
-	"retrievalMode":                                 {set: retrieval},
-	"maxRecords":                                    {set: selectsPolling(maxRecords)},
-	"idleTimeBetweenReadsInMillis":                  {set: selectsPolling(idle)},
+	"retrievalMode":                {set: retrieval},
+	"maxRecords":                   {set: selectsPolling(maxRecords)},
+	"idleTimeBetweenReadsInMillis": {set: selectsPolling(idle)},
+	"unpacedReads":                 {set: boolean(func(s *Settings) *bool { return &s.Unpaced })},
 	"millisBehindLatestThresholdForReducedTps":      {set: selectsPolling(millis(nil)), note: notNeeded},
 	"retryGetRecordsInSeconds":                      {set: selectsPolling(count(nil)), note: javaThreads},
 	"maxGetRecordsThreadPool":                       {set: selectsPolling(count(nil)), note: javaThreads},

@@ -72,7 +72,7 @@ func TestD50_EveryKeyIsAccepted(t *testing.T) {
 		"schedulerInitializationBackoffTimeMillis": "1", "clientVersionConfig": "client_version_config_3x", "migrateAllEntitiesToLeaseTable": "true",
 		"tableMigrationCompleteBakeTimeSeconds": "7200", "callProcessRecordsEvenForEmptyRecordList": "true", "taskBackoffTimeMillis": "1",
 		"logWarningForTaskAfterMillis": "60000", "metricsLevel": "summary", "metricsEnabledDimensions": "Operation, ShardId", "metricsBufferTimeMillis": "1",
-		"metricsMaxQueueSize": "1", "retrievalMode": "polling", "maxRecords": "500", "idleTimeBetweenReadsInMillis": "300",
+		"metricsMaxQueueSize": "1", "retrievalMode": "polling", "maxRecords": "500", "idleTimeBetweenReadsInMillis": "300", "unpacedReads": "true",
 		"millisBehindLatestThresholdForReducedTps": "1", "retryGetRecordsInSeconds": "1", "maxGetRecordsThreadPool": "1", "fanoutConfig.consumerArn": "arn",
 		"fanoutConfig.consumerName": "n", "fanoutConfig.maxDescribeStreamSummaryRetries": "1", "fanoutConfig.maxDescribeStreamConsumerRetries": "1",
 		"fanoutConfig.registerStreamConsumerRetries": "1", "fanoutConfig.retryBackoffMillis": "1",
@@ -85,7 +85,7 @@ func TestD50_EveryKeyIsAccepted(t *testing.T) {
 	cfg := s.Worker(nil, nil, nil)
 	if cfg.LeaseDuration != 5*time.Second || cfg.HandoffTimeout != 9*time.Second || cfg.DrainTimeout != time.Second || cfg.Start != stream.TrimHorizon ||
 		!cfg.Balance.NoHandoff || !cfg.Balance.NoOvershoot || cfg.Balance.MaxLeases != 7 || cfg.Balance.Damping != 50 || cfg.Balance.Threshold != 20 ||
-		cfg.Balance.MaxThroughput != 1000 || !cfg.KeepEndedLeases || !cfg.EmptyBatches || cfg.Reading.MaxRecords != 500 || cfg.Reading.Idle != 300*time.Millisecond ||
+		cfg.Balance.MaxThroughput != 1000 || !cfg.KeepEndedLeases || !cfg.EmptyBatches || cfg.Reading.MaxRecords != 500 || cfg.Reading.Idle != 300*time.Millisecond || !cfg.Reading.Unpaced ||
 		cfg.SlowAfter != time.Minute || cfg.ID != "w" {
 		t.Errorf("worker: %+v", cfg)
 	}

@@ -43,6 +43,7 @@ type Settings struct {
 	EmptyBatches bool
 	MaxRecords   int
 	Idle         time.Duration
+	Unpaced      bool // unpacedReads
 	SlowAfter    time.Duration
 
 	Retrieval Retrieval
