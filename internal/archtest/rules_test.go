@@ -77,6 +77,13 @@ var rows = map[string][]string{
 	"internal/script":   {},
 	"internal/sim":      {},
 
+	// Comparisons with others.
+	"bench":                     {"local", "bench/internal/tally", sdk, kinesis},
+	"bench/internal/tally":      {},
+	"bench/internal/counting":   {"stream", "bench/internal/tally"},
+	"bench/consumers/child":     {".", "bench/internal/counting"},
+	"bench/consumers/inprocess": {"stream", "worker", "lease/dynamolease", "bench/internal/counting", "github.com/aws/aws-sdk-go-v2"},
+
 	// Other languages and servers.
 	"interop/internal/stagetest": {"stream", "internal/ledger", sdk, kinesis, dynamodb},
 	"interop/internal/table":     {},

@@ -1,0 +1,62 @@
+// Command inprocess is the record processor of the comparisons in a process with the engine: it counts, and checkpoints
+// after each batch. SIGTERM stops it as a deployment does.
+package main
+
+import (
+	"context"
+	"log"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+
+	"github.com/kinesis-go/kcl/bench/internal/counting"
+	"github.com/kinesis-go/kcl/lease/dynamolease"
+	"github.com/kinesis-go/kcl/stream"
+	"github.com/kinesis-go/kcl/worker"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context) error {
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return err
+	}
+	failover, err := strconv.Atoi(os.Getenv("KCL_BENCH_FAILOVER_MILLIS"))
+	if err != nil {
+		return err
+	}
+	application := os.Getenv("KCL_BENCH_APPLICATION")
+	leases, err := dynamolease.New(dynamolease.Config{Client: dynamodb.NewFromConfig(cfg), Application: application})
+	if err != nil {
+		return err
+	}
+	w, err := worker.New(worker.Config{
+		Application:   application,
+		Streams:       []string{os.Getenv("KCL_BENCH_STREAM")},
+		Kinesis:       kinesis.NewFromConfig(cfg),
+		Leases:        leases,
+		Start:         stream.TrimHorizon,
+		LeaseDuration: time.Duration(failover) * time.Millisecond,
+		Reading:       worker.Reading{Unpaced: true}, // the embedded server has no limits
+		NewProcessor:  counting.New,
+		Logger:        slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
+	if err != nil {
+		return err
+	}
+	return w.Run(ctx)
+}
