@@ -52,8 +52,7 @@ const (
 // the others wait. They are never deregistered: other workers read with them, too.
 type Consumers struct {
 	FanOut
-	http    aws.HTTPClient
-	buffers sync.Pool // of *[]byte: encoded events
+	http aws.HTTPClient
 
 	mu      sync.Mutex
 	streams map[string]*consumer // by ARN

@@ -233,15 +233,7 @@ func (s *subscriber) useRoom() *hold {
 
 // read reads the frame that begins with p; event says that it is one with an answer.
 func (s *subscriber) read(p *prelude) (a answer, event bool, err error) {
-	buffer, _ := s.consumers.buffers.Get().(*[]byte)
-	if buffer == nil {
-		buffer = new([]byte)
-	}
-	defer s.consumers.buffers.Put(buffer)
-	if cap(*buffer) < p.total() {
-		*buffer = make([]byte, p.total())
-	}
-	f, err := s.sub.rest(p, (*buffer)[:cap(*buffer)])
+	f, err := s.sub.rest(p, make([]byte, p.total())) // not used again: the records will lie in it
 	switch {
 	case err != nil:
 	case f.kind != "event":
