@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,12 +23,21 @@ var (
 // Whatever fails, however slow the receiver, and wherever reading is broken off and taken up again: behind a checkpoint
 // come exactly the records behind it, each once, in order, and then the end with its children.
 func TestPoll30EveryHistoryIsReadOnceInOrder(t *testing.T) {
+	tryHistories(t, false)
+}
+
+// The same for fan-out, whose subscriptions end, break off, fall silent and are taken away, too.
+func TestSubscribe30EveryHistoryIsReadOnceInOrder(t *testing.T) {
+	tryHistories(t, true)
+}
+
+func tryHistories(t *testing.T, fanOut bool) {
 	if *onlySeed != 0 {
-		t.Run(fmt.Sprintf("seed=%d", *onlySeed), func(t *testing.T) { tryHistory(t, *onlySeed) })
+		t.Run(fmt.Sprintf("seed=%d", *onlySeed), func(t *testing.T) { tryHistory(t, *onlySeed, fanOut) })
 		return
 	}
 	for seed := uint64(1); seed <= uint64(*seeds); seed++ {
-		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { tryHistory(t, seed) })
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { tryHistory(t, seed, fanOut) })
 	}
 }
 
@@ -37,15 +47,24 @@ type history struct {
 	rand *rand.Rand
 	sent []stream.Position // in order; a record's data is its index
 	done chan struct{}     // closed when the shard has ended
+
+	begin func(fetch.Config) *reader
 }
 
-func tryHistory(t *testing.T, seed uint64) {
+func tryHistory(t *testing.T, seed uint64, fanOut bool) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, local.Config{IteratorLife: time.Minute, EmptyPageEvery: 4})
+		r := newRig(t, local.Config{
+			IteratorLife: time.Minute, EmptyPageEvery: 4, SubscriptionLife: time.Minute * time.Duration(1+seed%6),
+		})
 		r.seed = seed
-		h := &history{rig: r, rand: rand.New(rand.NewPCG(seed, 1)), done: make(chan struct{})}
+		h := &history{rig: r, rand: rand.New(rand.NewPCG(seed, 1)), done: make(chan struct{}), begin: r.start}
 		fromLatest := seed%3 == 0
 		cfg := r.config()
+		if fanOut {
+			cfg = r.fanOutConfig()
+			consumers := r.consumers(fetch.FanOut{Required: true, Renew: 3 * time.Minute})
+			h.begin = func(cfg fetch.Config) *reader { return r.subscribeWith(cfg, consumers) }
+		}
 		cfg.MaxRecords = 1 + h.rand.IntN(20)
 		cfg.Budget = fetch.NewBudget(1 << (10 + h.rand.IntN(20)))
 		r.budget = cfg.Budget
@@ -57,8 +76,8 @@ func tryHistory(t *testing.T, seed uint64) {
 			h.append(h.rand.IntN(30), h.rand)
 		}
 		h.faults()
-		rd := r.start(cfg)
-		time.Sleep(time.Millisecond)
+		rd := h.begin(cfg)
+		h.settle(fromLatest && fanOut)
 		puts := rand.New(rand.NewPCG(seed, 2))
 		go h.produce(puts)
 		h.consume(rd, cfg)
@@ -67,6 +86,14 @@ func tryHistory(t *testing.T, seed uint64) {
 			t.Errorf("%d bytes in use at the end", n)
 		}
 	})
+}
+
+// settle waits until the reader has asked for what is new from now on.
+func (h *history) settle(asked bool) {
+	time.Sleep(time.Millisecond)
+	for asked && len(h.wire.all("SubscribeToShard")) == 0 {
+		time.Sleep(time.Second)
+	}
 }
 
 // append puts n records, some of them packed.
@@ -107,7 +134,14 @@ func (h *history) produce(r *rand.Rand) {
 // faults makes calls fail in all ways for the first hour.
 func (h *history) faults() {
 	r, until := rand.New(rand.NewPCG(h.seed, 3)), time.Now().Add(time.Hour)
-	rate := 1 + r.IntN(50) // in a hundred
+	rate := 1 + r.IntN(50)                   // in a hundred
+	cuts := rand.New(rand.NewPCG(h.seed, 4)) // under another lock than r
+	h.wire.cutting(func() int {
+		if time.Now().After(until) || cuts.IntN(100) >= rate {
+			return -1
+		}
+		return cuts.IntN(2_000)
+	})
 	choose := func(c *local.Call) local.Effect {
 		if c.Operation == "SplitShard" || time.Now().After(until) || r.IntN(100) >= rate {
 			return local.Effect{}
@@ -118,6 +152,9 @@ func (h *history) faults() {
 		case 1:
 			return local.Effect{Error: local.Unavailable()}
 		case 2:
+			if strings.HasPrefix(c.Operation, "SubscribeToShard") {
+				return local.Effect{Error: inUse()}
+			}
 			return local.Effect{Error: expired()}
 		case 3:
 			return local.Effect{LoseRequest: true}
@@ -169,7 +206,7 @@ func (h *history) consume(rd *reader, cfg fetch.Config) {
 			h.mu.Lock()
 			cfg.From = h.sent[next-1]
 			h.mu.Unlock()
-			rd = h.start(cfg)
+			rd = h.begin(cfg)
 		}
 	}
 }

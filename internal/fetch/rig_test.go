@@ -251,6 +251,11 @@ type wire struct {
 	calls []request
 	edit  func(op string, answer map[string]any) // answers with status 200, if not nil
 	date  func(header http.Header)
+	// editEvent is called on each event of a subscription, if not nil; noInitial takes initial responses out.
+	editEvent func(event map[string]any)
+	noInitial bool
+
+	cut func() int // after how many bytes the body of a subscription breaks off; negative: never
 }
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -272,6 +277,14 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls = append(w.calls, req)
+	if err == nil && res.StatusCode == http.StatusOK && op == "SubscribeToShard" && (w.editEvent != nil || w.noInitial) {
+		res.Body = &editedBody{ReadCloser: res.Body, w: w}
+	}
+	if err == nil && w.cut != nil && op == "SubscribeToShard" {
+		if n := w.cut(); n >= 0 {
+			res.Body = &brokenBody{res.Body, n}
+		}
+	}
 	if err == nil && w.date != nil {
 		w.date(res.Header)
 	}
@@ -347,6 +360,29 @@ func (w *wire) editing(edit func(op string, answer map[string]any)) {
 	w.edit = edit
 }
 
+func (w *wire) cutting(cut func() int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cut = cut
+}
+
+// brokenBody is one that breaks off.
+type brokenBody struct {
+	io.ReadCloser
+	left int
+}
+
+var errReset = errors.New("stream error: stream ID 3; INTERNAL_ERROR; received from peer")
+
+func (b *brokenBody) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, errReset
+	}
+	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
+}
+
 func (w *wire) all(op string) (out []request) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -385,6 +421,10 @@ func (r *rig) failed() ([]int, []error) {
 
 func expired() *local.Error {
 	return &local.Error{Code: "ExpiredIteratorException", Message: "Iterator expired."}
+}
+
+func inUse() *local.Error {
+	return &local.Error{Code: "ResourceInUseException", Message: "Another active subscription exists (injected)."}
 }
 
 func words(prefix string, n int) (out []string) {

@@ -61,7 +61,6 @@ func Subscribe(ctx context.Context, cfg Config, consumers *Consumers, pages chan
 	s.proven = s.place
 	err = s.run(ctx, pages)
 	s.drop()
-	s.useRoom()
 	if errors.Is(err, errPoll) {
 		s.due, s.failures = time.Time{}, 0
 		return s.poll(ctx, pages)
@@ -120,6 +119,10 @@ func (s *subscriber) receive(ctx context.Context) (Page, error) {
 			held.release()
 			return Page{}, err
 		}
+		if s.ready != nil { // what it was reserved for has not come, or was small
+			s.ready.release()
+			s.ready = nil
+		}
 		s.sub.events++
 		s.failures, s.notFound = 0, 0
 		if len(a.records) > 0 {
@@ -161,6 +164,7 @@ func (s *subscriber) subscribe(ctx context.Context) error {
 	s.next = time.Now().Add(subscribeGap)
 	sub, err := s.consumers.subscribe(ctx, arn, s.Shard, at)
 	if err != nil {
+		s.yield()
 		return s.notSubscribed(ctx, arn, at, err)
 	}
 	s.learn(sub.metadata, nil)
@@ -202,14 +206,15 @@ func (s *subscriber) adoptSub(sub *subscription) {
 // room waits until n bytes are within the budget. When that takes too long the subscription is closed, so that nothing is
 // held on our side or on its way, and made again when there is room.
 func (s *subscriber) room(ctx context.Context, n int64) (*hold, error) {
-	if held := s.useRoom(); held != nil {
+	if n <= smallFrame {
+		return &hold{of: &s.account}, nil
+	}
+	if held := s.ready; held != nil {
+		s.ready = nil
 		if held.bytes >= n { // nobody else changes it
 			return held, nil
 		}
 		held.release()
-	}
-	if n <= smallFrame {
-		return &hold{of: &s.account}, nil
 	}
 	s.sub.pause()
 	wait, stop := context.WithTimeoutCause(ctx, s.consumers.Patience, errClosed)
@@ -224,11 +229,13 @@ func (s *subscriber) room(ctx context.Context, n int64) (*hold, error) {
 	return held, err
 }
 
-// useRoom returns what was reserved in advance, if anything was, and forgets it.
-func (s *subscriber) useRoom() *hold {
-	held := s.ready
-	s.ready = nil
-	return held
+// yield gives back what was reserved for a frame that did not come; it is reserved again before the next subscription.
+func (s *subscriber) yield() {
+	if s.ready != nil {
+		s.lacking = max(s.lacking, s.ready.bytes)
+		s.ready.release()
+		s.ready = nil
+	}
 }
 
 // read reads the frame that begins with p; event says that it is one with an answer.
@@ -360,8 +367,9 @@ func (s *subscriber) suspect(ctx context.Context, a *answer) error {
 	return nil
 }
 
-// drop closes the subscription and its renewal.
+// drop closes the subscription and its renewal, and gives back what was reserved for it.
 func (s *subscriber) drop() {
+	s.yield()
 	if s.renewal != nil {
 		s.renewal.abandon()
 		s.renewal = nil
