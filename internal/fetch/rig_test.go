@@ -108,6 +108,7 @@ func (r *rig) split() {
 // reader is one run of Poll or Subscribe.
 type reader struct {
 	t      *testing.T
+	wire   *wire
 	pages  chan fetch.Page
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -122,7 +123,7 @@ func (r *rig) start(cfg fetch.Config) *reader {
 
 func (r *rig) run(read func(context.Context, chan<- fetch.Page) error) *reader {
 	ctx, cancel := context.WithCancelCause(r.t.Context())
-	rd := &reader{t: r.t, pages: make(chan fetch.Page), cancel: func() { cancel(errStopped) }, done: make(chan struct{})}
+	rd := &reader{t: r.t, wire: r.wire, pages: make(chan fetch.Page), cancel: func() { cancel(errStopped) }, done: make(chan struct{})}
 	go func() {
 		defer close(rd.done)
 		rd.err = read(ctx, rd.pages)
@@ -211,6 +212,9 @@ func (rd *reader) stop() {
 	rd.t.Helper()
 	rd.cancel()
 	<-rd.done
+	if n := rd.wire.open(); n != 0 {
+		rd.t.Errorf("%d subscriptions are open after the end", n)
+	}
 	if !errors.Is(rd.err, errStopped) {
 		rd.t.Fatalf("Poll = %v, want the cause of the end", rd.err)
 	}
@@ -255,6 +259,8 @@ type wire struct {
 	editEvent func(event map[string]any)
 	noInitial bool
 
+	opened int // subscriptions whose body is not closed
+
 	cut func() int // after how many bytes the body of a subscription breaks off; negative: never
 }
 
@@ -277,6 +283,10 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls = append(w.calls, req)
+	if err == nil && res.StatusCode == http.StatusOK && op == "SubscribeToShard" {
+		w.opened++
+		res.Body = &countedBody{ReadCloser: res.Body, closed: sync.OnceFunc(w.closed)}
+	}
 	if err == nil && res.StatusCode == http.StatusOK && op == "SubscribeToShard" && (w.editEvent != nil || w.noInitial) {
 		res.Body = &editedBody{ReadCloser: res.Body, w: w}
 	}
@@ -358,6 +368,30 @@ func (w *wire) editing(edit func(op string, answer map[string]any)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.edit = edit
+}
+
+// countedBody is a subscription's, of which the wire knows whether it is open.
+type countedBody struct {
+	io.ReadCloser
+	closed func()
+}
+
+func (b *countedBody) Close() error {
+	b.closed()
+	return b.ReadCloser.Close()
+}
+
+func (w *wire) closed() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.opened--
+}
+
+// open tells how many subscriptions are open.
+func (w *wire) open() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.opened
 }
 
 func (w *wire) cutting(cut func() int) {
