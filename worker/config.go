@@ -282,7 +282,7 @@ func (f *FanOut) check(streams []string, p *problems) {
 			p.unless(false, "Reading.FanOut.ConsumerARNs has %q, which is no ARN of a consumer", arn)
 			continue
 		}
-		p.unless(slices.Contains(streams, of) || slices.Contains(streams, name), "Reading.FanOut.ConsumerARNs has %s, whose stream is none of Streams", arn)
+		p.unless(len(streams) == 0 || slices.Contains(streams, of) || slices.Contains(streams, name), "Reading.FanOut.ConsumerARNs has %s, whose stream is none of Streams", arn)
 		p.unless(!seen[of], "Reading.FanOut.ConsumerARNs has two consumers of %s", of)
 		seen[of] = true
 	}

@@ -74,21 +74,21 @@ func (f Fleet) Validate() error {
 // Rhythm is how often workers do what they do. 0: never.
 type Rhythm struct {
 	Renew, Discover, Report, Check, WatchLock, KeepLock, Look, Audit time.Duration
-	// ConsistentLooks: the leader reads the table consistently, which costs double.
-	ConsistentLooks bool
+	// Follow is how often a worker that does not lead looks whether the leader does its work.
+	Follow time.Duration
 }
 
 // Ours is the rhythm of this library's workers. The constants are those of internal/fleet and worker: keep them equal.
 func Ours(leaseDuration time.Duration) Rhythm {
 	return Rhythm{
-		Renew:           leaseDuration / 3,
-		Discover:        875 * time.Millisecond,  // worker.discoveryInterval, jittered between 3/4 of it and the whole
-		Report:          15 * time.Second,        // fleet.reportInterval
-		Check:           time.Minute,             // worker.storeCheckInterval
-		WatchLock:       2 * time.Second,         // fleet.lock.poll, for lease durations from 10 s
-		KeepLock:        2500 * time.Millisecond, // fleet.lock.pulse, likewise
-		Look:            time.Second,             // fleet.lookInterval
-		ConsistentLooks: true,                    // dynamolease.Store.Snapshot
+		Renew:     leaseDuration / 3,
+		Discover:  875 * time.Millisecond,    // worker.discoveryInterval, jittered between 3/4 of it and the whole
+		Report:    15 * time.Second,          // fleet.reportInterval
+		Check:     time.Minute,               // worker.storeCheckInterval
+		WatchLock: 2 * time.Second,           // fleet.lock.poll, for lease durations from 10 s
+		KeepLock:  2500 * time.Millisecond,   // fleet.lock.pulse, likewise
+		Look:      time.Second,               // fleet.lookInterval; a glance, except where something is decided
+		Follow:    262500 * time.Millisecond, // fleet.followInterval, jittered between 3/4 of it and the whole
 	}
 }
 
@@ -140,11 +140,7 @@ func Estimate(f Fleet, r Rhythm) []Item {
 	f = f.withDefaults()
 	table := f.Shards*f.RowBytes + f.Workers*f.ReportBytes + lockBytes + stateBytes
 	pages := float64(ceil(table, pageBytes))
-	look := float64(ceil(table, readUnit))
-	if !r.ConsistentLooks {
-		look /= 2
-	}
-	audit := float64(ceil(table, readUnit)) / 2
+	scan := float64(ceil(table, readUnit)) / 2 // eventually consistent
 	own := float64(ceil(ceil(f.Shards, f.Workers)*f.KeyBytes, readUnit)) / 2
 	row := float64(ceil(f.RowBytes, writeUnit))
 	var items []Item
@@ -160,9 +156,10 @@ func Estimate(f Fleet, r Rhythm) []Item {
 	add("report", PerWorker, r.Report, Item{Writes: float64(ceil(f.ReportBytes, writeUnit))})
 	add("ask for the state", PerWorker, r.Check, Item{Reads: 1})
 	add("watch the leader's lock", PerFollower, r.WatchLock, Item{Reads: 1})
+	add("watch the leader's work", PerFollower, r.Follow, Item{Requests: pages, Reads: scan})
 	add("keep the leader's lock", PerApplication, r.KeepLock, Item{Writes: 1})
-	add("look at the table", PerApplication, r.Look, Item{Requests: pages, Reads: look})
-	add("audit the table", PerApplication, r.Audit, Item{Requests: pages, Reads: audit})
+	add("look at the table", PerApplication, r.Look, Item{Requests: pages, Reads: scan})
+	add("audit the table", PerApplication, r.Audit, Item{Requests: pages, Reads: scan})
 	return items
 }
 

@@ -15,7 +15,8 @@
 //	asking for the state   W · 3600/60 s         · R(state)              none in client version 3X
 //	watching the lock      (W−1) · 3600/2 s      · R(lock)               (W−1) · 3600/30 s      · R(lock)
 //	keeping the lock       3600/2.5 s            · W(lock)               3600/30 s              · W(lock)
-//	the leader's look      3600/1 s              · R(table)              3600/2f                · R(table)/2
+//	the leader's look      3600/1 s              · R(table)/2            3600/2f                · R(table)/2
+//	the followers' look    (W−1) · 3600/262.5 s  · R(table)/2            none
 //	the leader's audit     with the look                                 3600/120 s             · R(table)/2
 //
 // where row, report, key, lock and state are sizes in bytes, and table = S·row + W·report + lock + state. A scan of a table of more
@@ -25,7 +26,11 @@
 // # What is left out
 //
 // What happens once and not each hour: starts, splits and merges, leases that move (a write, two units of the index, a
-// consistent read and a renewal each), clean-up. Retries. Requests to Kinesis, whose reads are not charged one by one. Pauses
+// consistent read and a renewal each), clean-up, and the consistent look at the table, twice as dear, that the leader takes
+// before it creates, deletes, or takes a lease from a worker. Retries. Requests to Kinesis, which are not charged one by one: beside
+// GetRecords each worker asks once when it starts for each stream, by DescribeStreamSummary and ListShards; the leader
+// lists the shards of each stream when it begins to lead and each 15 minutes, and, where there are several streams, describes
+// each one a minute, 60 of them at most. Pauses
 // are taken as exact: each loop waits its interval after a request has ended, so that a slow table is asked a little less
 // often than the formula says. Where the tables of KCL 3.0 to 3.4 still exist there are a few reads more.
 package cost

@@ -1,6 +1,7 @@
 package cost_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -22,7 +23,8 @@ import (
 	"github.com/kinesis-go/kcl/worker"
 )
 
-// TestMeasured runs a fleet for ten minutes of virtual time and compares its requests to DynamoDB with the formula.
+// TestMeasured runs a fleet for some minutes of virtual time and compares its requests to DynamoDB with the formula, and the units of
+// its scans, of which none may be consistent.
 func TestMeasured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const shards, workers, minutes = 8, 3, 5
@@ -36,6 +38,9 @@ func TestMeasured(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			counts[c.Operation]++
+			if c.Operation == "Scan" && bytes.Contains(c.Body, []byte(`"ConsistentRead":true`)) {
+				counts["consistent Scan"]++
+			}
 			return local.Effect{}
 		}})
 		stop := fleet(t, server, workers)
@@ -50,7 +55,10 @@ func TestMeasured(t *testing.T) {
 		stop()
 
 		operation := map[string]string{"renew leases": "UpdateItem", "report": "UpdateItem", "keep the leader's lock": "UpdateItem",
-			"find own leases": "Query", "ask for the state": "GetItem", "watch the leader's lock": "GetItem", "look at the table": "Scan"}
+			"find own leases": "Query", "ask for the state": "GetItem", "watch the leader's lock": "GetItem", "look at the table": "Scan", "watch the leader's work": "Scan"}
+		if n := after["consistent Scan"] - before["consistent Scan"]; n > 0 {
+			t.Errorf("%d scans were consistent in a fleet where all is well", n)
+		}
 		want := map[string]float64{}
 		for _, i := range cost.Estimate(cost.Fleet{Shards: shards, Workers: workers}, cost.Ours(10*time.Second)) {
 			want[operation[i.What]] += float64(i.Count) * i.Requests * minutes / 60
