@@ -92,6 +92,9 @@ var rows = map[string][]string{
 	"interop/childjava/classic":        {".", "stream", "interop/childjava/internal/diary"},
 	"interop/childjava/modern":         {".", "stream", "interop/childjava/internal/diary"},
 	"interop/childjava/tee":            {},
+	"interop/internal/fleettest":       {"stream", "internal/ledger", "local", "interop/internal/stagetest", sdk, kinesis},
+	"interop/fleet":                    {},
+	"interop/fleet/goworker":           {"stream", "worker", "lease/dynamolease", "github.com/aws/aws-sdk-go-v2"},
 }
 
 // core are the packages that think and do not act.
