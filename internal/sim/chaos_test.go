@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -80,14 +81,17 @@ func (w *world) leave(n *node) {
 	w.lay(n)
 }
 
-// cut separates one worker from the services for a while. Every other time its replies become slow first.
+// cut separates one worker from the services for a while, or from one of them. Every other time its replies become slow first.
 func (w *world) cut(n *node) {
 	slow := 10 * time.Second * time.Duration(w.r.IntN(2))
 	d := slow + time.Duration(1+w.r.IntN(30))*time.Second
-	w.disturbed(n, fmt.Sprintf("has slow replies for %v and is cut off until %v", slow, d), d)
+	only := []string{"", "", dynamo, streams}[w.r.IntN(4)]
+	w.disturbed(n, fmt.Sprintf("has slow replies for %v and is then cut off from %s until %v have passed", slow, cmp.Or(only, "both services"), d), d)
 	n.disturb.Store(true)
 	now := time.Now()
-	n.net.set(func(net *network) { net.slowFrom, net.cutFrom, net.cutUntil = now, now.Add(slow), now.Add(d) })
+	n.net.set(func(net *network) {
+		net.slowFrom, net.cutFrom, net.cutUntil, net.cutOnly = now, now.Add(slow), now.Add(d), only
+	})
 }
 
 // storm throttles the whole table for a while, for everybody.

@@ -29,6 +29,7 @@ type ledger struct {
 	breaches  []string
 	log       []string
 	delivered int
+	taken     int // leases, by whomever
 	over      bool
 }
 
@@ -52,6 +53,7 @@ type history struct {
 	counter    int64
 	checkpoint stream.Position
 	named      map[string]naming // the workers that the row has named
+	handoff    handoff           // under way; zero: none
 	parents    []shardID
 }
 
@@ -62,6 +64,12 @@ type entry struct {
 
 // naming is since when a row has named a worker, and when it was last seen to.
 type naming struct{ from, last time.Time }
+
+// handoff is a lease on its way from a live owner to the next.
+type handoff struct {
+	from, to string
+	since    time.Time // when it was first seen
+}
 
 // delivery is a call to Process.
 type delivery struct {
@@ -235,6 +243,18 @@ func (l *ledger) unread(id shardID) int {
 	return len(h.put) - h.passed
 }
 
+func (l *ledger) takenSoFar() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.taken
+}
+
+func (l *ledger) deliveredSoFar() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.delivered
+}
+
 // duplicates returns how many deliveries repeated an earlier one.
 func (l *ledger) duplicates() (n int) {
 	l.mu.Lock()
@@ -261,6 +281,7 @@ func (l *ledger) believes(id shardID, n *node) {
 		}
 	}
 	h.believers[n] = time.Now()
+	l.taken++
 }
 
 func (l *ledger) ceases(id shardID, n *node) {
@@ -302,6 +323,9 @@ func (l *ledger) look(id shardID, it item, now time.Time) {
 			}
 			h.named[owner] = naming{was.from, now}
 		}
+	}
+	if from, to := it.text("checkpointOwner"), it.text("leaseOwner"); from != h.handoff.from || to != h.handoff.to {
+		h.handoff = handoff{from, to, now}
 	}
 	before, counter := h.checkpoint, it.number("leaseCounter")
 	if counter < h.counter {
@@ -369,6 +393,31 @@ func (l *ledger) silences(longerThan time.Duration) (list []silent) {
 		if !h.idle() && time.Since(since) > longerThan {
 			list = append(list, silent{id, since, maps.Clone(h.named)})
 		}
+	}
+	return list
+}
+
+// pending is a handoff that a worker has yet to finish, and since when nothing keeps it from that.
+type pending struct {
+	id shardID
+	handoff
+}
+
+// handoffs returns the handoffs from a worker of leases that it believes to own and whose processors are idle.
+func (l *ledger) handoffs(n *node) (list []pending) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, h := range l.shards {
+		since, believed := h.believers[n]
+		if h.handoff.from != n.id || !believed || h.calls > 0 || h.gone {
+			continue
+		}
+		p := pending{id, h.handoff}
+		p.since = laterOf(p.since, since)
+		if len(h.given) > 0 {
+			p.since = laterOf(p.since, h.given[len(h.given)-1].until)
+		}
+		list = append(list, p)
 	}
 	return list
 }

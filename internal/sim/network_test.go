@@ -25,6 +25,7 @@ type network struct {
 	slowFrom time.Time // replies take almost as long as anybody waits for them, until cutFrom
 	cutFrom  time.Time // no request arrives, until cutUntil
 	cutUntil time.Time
+	cutOnly  string        // from this service alone; empty: from both
 	thawed   chan struct{} // open while the process is stopped as by SIGSTOP; nil otherwise
 	faults   float64       // the share of requests that something happens to
 	fuse     int           // the process dies at this request from now; 0: at none
@@ -67,7 +68,7 @@ func (n *network) fateOf(c *call) (fate, time.Duration) {
 	switch a := w.ambush.Load(); {
 	case a != nil && a.matches(c) && w.ambush.CompareAndSwap(a, nil):
 		return a.fate, 0
-	case within(n.cutFrom, n.cutUntil):
+	case within(n.cutFrom, n.cutUntil) && (n.cutOnly == "" || n.cutOnly == c.service):
 		return neverArrives, 0
 	case within(n.slowFrom, n.cutFrom):
 		return slow, requestTimeout*3/4 + time.Duration(n.r.Int64N(int64(requestTimeout/4)))
@@ -153,6 +154,7 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // send lets a request take effect and returns the answer, both as this machine's clock has it.
 func (n *network) send(req *http.Request, c *call) (*http.Response, error) {
+	n.n.w.requests.add(c)
 	n.n.w.judgeWrite(n, c)
 	body := c.body
 	if n.skew != 0 {

@@ -20,6 +20,7 @@ func (w *world) watch(stop <-chan struct{}) {
 			w.look()
 			w.checkStatus()
 			w.checkGaps()
+			w.checkHandoffs()
 		}
 	}
 }
@@ -95,6 +96,36 @@ func (w *world) checkGaps() {
 		}
 		w.ledger.excuse(s.id) // say it once
 	}
+}
+
+// letsGo is how long an owner may take to let go of a lease that is handed off, once its processor is idle: it hears of it with
+// its next renewal.
+const letsGo = leaseDuration
+
+// checkHandoffs looks for owners that do not let go of what is handed off. The shard is still read then, but the leader will take it
+// from an owner that trusts it, and the records of the last checkpoints come twice (I6: handed over within bounds).
+func (w *world) checkHandoffs() {
+	slack := 1 + 10*w.plan.mood.faults
+	for _, n := range w.running() {
+		for _, p := range w.ledger.handoffs(n) {
+			since := laterOf(p.since, w.troubledUntil(n))
+			if took := time.Since(since); took > time.Duration(slack*float64(letsGo))+time.Duration((slack-1)*float64(latest)) {
+				w.ledger.breach("I6: %s has not let go of %s in %v, which is handed off to %s\n%s", n, p.id, took, p.to, w.state())
+			}
+		}
+	}
+}
+
+// troubledUntil returns the end of the last trouble of a worker.
+func (w *world) troubledUntil(n *node) (until time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, t := range w.troubles {
+		if t.worker == "" || t.worker == n.id {
+			until = laterOf(until, t.until)
+		}
+	}
+	return until
 }
 
 // deadline returns when a silence has to end: each trouble that concerns the shard puts it off.

@@ -60,6 +60,7 @@ type world struct {
 	ledger    *ledger
 	prefixes  map[string]string // of lease keys, by stream
 	births    int
+	requests  tally // of all workers
 
 	mood       atomic.Pointer[mood]
 	ambush     atomic.Pointer[ambush]
