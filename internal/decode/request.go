@@ -3,6 +3,7 @@ package decode
 import (
 	"encoding/binary"
 	"math"
+	"time"
 )
 
 // Request builds the body of a request in CBOR, a map. The zero value is empty.
@@ -17,6 +18,27 @@ func (r *Request) Text(name, value string) {
 		return
 	}
 	r.members = appendText(appendText(r.members, name), value)
+	r.n++
+}
+
+// Time adds a member with a time in milliseconds, unless it is zero. The service takes whole
+// numbers for milliseconds, as the AWS SDK for Java writes them (SdkCborGenerator).
+func (r *Request) Time(name string, t time.Time) {
+	if t.IsZero() {
+		return
+	}
+	r.members = appendHead(appendText(r.members, name), cborTag, 1)
+	if milli := t.UnixMilli(); milli < 0 {
+		r.members = appendHead(r.members, cborNegative, uint64(-(milli + 1)))
+	} else {
+		r.members = appendHead(r.members, cborUnsigned, uint64(milli))
+	}
+	r.n++
+}
+
+// Map adds a member with members of its own.
+func (r *Request) Map(name string, value Request) {
+	r.members = append(appendText(r.members, name), value.Body()...)
 	r.n++
 }
 

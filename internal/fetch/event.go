@@ -12,8 +12,8 @@ import (
 
 // convert decodes the payload of a SubscribeToShardEvent, and takes it over: the records lie in it. The next of the answer is
 // the continuation, instead of an iterator.
-func convert(payload []byte) (answer, error) {
-	d, err := decode.Event(payload, decode.FormatOf(payload))
+func convert(payload []byte, f decode.Format) (answer, error) {
+	d, err := decode.Event(payload, f)
 	if err != nil {
 		return answer{}, fmt.Errorf("%w: event: %w", errBroken, err)
 	}

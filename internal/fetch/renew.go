@@ -26,11 +26,11 @@ func (s *subscriber) renew(ctx context.Context) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	r := &renewal{cancel: cancel, done: make(chan struct{})}
-	old, at, shard := s.sub, s.place, s.Shard
+	old, at, shard, wire := s.sub, s.place, s.Shard, s.Wire
 	s.renewal, s.next = r, time.Now().Add(subscribeGap)
 	go func() { // awaited by abandon or succeed
 		defer close(r.done)
-		if r.sub, r.err = s.consumers.subscribe(ctx, arn, shard, at); r.err == nil {
+		if r.sub, r.err = s.consumers.subscribe(ctx, wire, arn, shard, at); r.err == nil {
 			r.sub.pause()
 			r.sub.release = cancel
 			old.cancel(errClosed)

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/aws/smithy-go/middleware"
 
+	"github.com/kinesis-go/kcl/internal/decode"
 	"github.com/kinesis-go/kcl/internal/retry"
 	"github.com/kinesis-go/kcl/stream"
 )
@@ -162,7 +163,7 @@ func (s *subscriber) subscribe(ctx context.Context) error {
 		s.proven = s.place
 	}
 	s.next = time.Now().Add(subscribeGap)
-	sub, err := s.consumers.subscribe(ctx, arn, s.Shard, at)
+	sub, err := s.consumers.subscribe(ctx, s.Wire, arn, s.Shard, at)
 	if err != nil {
 		s.yield()
 		return s.notSubscribed(ctx, arn, at, err)
@@ -246,7 +247,10 @@ func (s *subscriber) read(p *prelude) (a answer, event bool, err error) {
 	case f.kind != "event":
 		err = f.failure()
 	case f.event == "SubscribeToShardEvent":
-		a, err = convert(f.payload)
+		format := decode.FormatOf(f.payload)
+		if a, err = convert(f.payload, format); err != nil && format == decode.CBOR {
+			s.Wire.settle(s.Logger, "an event in CBOR cannot be read, asking in JSON from now on", "err", err)
+		}
 		return a, err == nil, err
 	}
 	return answer{}, false, err

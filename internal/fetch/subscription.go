@@ -13,6 +13,7 @@ import (
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"github.com/kinesis-go/kcl/internal/decode"
 	"github.com/kinesis-go/kcl/internal/retry"
 )
 
@@ -43,13 +44,22 @@ var (
 )
 
 // subscribe makes the call. The subscription lasts until it is closed, ctx ends, or the service ends it.
-func (c *Consumers) subscribe(ctx context.Context, arn string, s Shard, at place) (*subscription, error) {
+func (c *Consumers) subscribe(ctx context.Context, w *Wire, arn string, s Shard, at place) (sub *subscription, err error) {
+	err = w.inEither(ctx, c.Logger, func(f decode.Format) (got decode.Format, err error) {
+		sub, got, err = c.subscribeIn(ctx, f, &kinesis.SubscribeToShardInput{
+			ConsumerARN: aws.String(arn), ShardId: aws.String(string(s.ID)), StartingPosition: at.start(),
+		})
+		return got, err
+	})
+	return sub, err
+}
+
+func (c *Consumers) subscribeIn(ctx context.Context, f decode.Format, in *kinesis.SubscribeToShardInput) (*subscription, decode.Format, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	sub := &subscription{cancel: cancel, silence: c.IdleTimeout, cause: func() error { return context.Cause(ctx) }}
 	late := time.AfterFunc(callTimeout, func() { cancel(errSlowCall) })
-	out, err := c.Client.SubscribeToShard(ctx, &kinesis.SubscribeToShardInput{
-		ConsumerARN: aws.String(arn), ShardId: aws.String(string(s.ID)), StartingPosition: at.start(),
-	}, once, c.bodyTo(&sub.body))
+	x := &exchange{asked: f}
+	out, err := c.Client.SubscribeToShard(ctx, in, once, x.bodies, c.bodyTo(&sub.body))
 	if err == nil && !late.Stop() {
 		err = errSlowCall
 	}
@@ -59,11 +69,11 @@ func (c *Consumers) subscribe(ctx context.Context, arn string, s Shard, at place
 			err = why
 		}
 		sub.close()
-		return nil, err
+		return nil, x.got, err
 	}
 	sub.metadata, sub.openedAt = out.ResultMetadata, time.Now()
 	sub.watchdog = time.AfterFunc(sub.silence, func() { cancel(errSilent) })
-	return sub, nil
+	return sub, x.got, nil
 }
 
 func (pl place) start() *types.StartingPosition {

@@ -38,32 +38,42 @@ func NewWire(jsonOnly bool) *Wire {
 
 // getRecords makes one call, or a second one in JSON where CBOR is in doubt.
 func (w *Wire) getRecords(ctx context.Context, c *kinesis.Client, in *kinesis.GetRecordsInput, log *slog.Logger) (*exchange, error) {
-	speaks := w.speaks.Load()
-	if speaks == jsonWire {
-		return exchangeRecords(ctx, c, in, decode.JSON)
-	}
-	x, err := exchangeRecords(ctx, c, in, decode.CBOR)
+	var x *exchange
+	err := w.inEither(ctx, log, func(f decode.Format) (got decode.Format, err error) {
+		x, err = getRecords(ctx, c, in, f)
+		return x.got, err
+	})
 	if err == nil && x.got == decode.CBOR {
 		w.speaks.CompareAndSwap(unknownWire, cborWire)
-		return x, nil
 	}
-	if err == nil {
-		w.settle(log, speaks, "server answers CBOR with JSON, asking in JSON from now on")
-		return x, nil
+	if err == nil && x.asked == decode.CBOR && x.got == decode.JSON {
+		w.settle(log, "server answers CBOR with JSON, asking in JSON from now on")
 	}
-	if ctx.Err() != nil || !doubtful(err, x.got, speaks) {
-		return x, err
+	return x, err
+}
+
+// inEither makes a call in CBOR, unless the server does not speak it, and if CBOR may be why it failed, again in JSON.
+// Where that succeeds, CBOR was.
+func (w *Wire) inEither(ctx context.Context, log *slog.Logger, call func(decode.Format) (got decode.Format, err error)) error {
+	speaks := w.speaks.Load()
+	if speaks == jsonWire {
+		_, err := call(decode.JSON)
+		return err
 	}
-	plain, plainErr := exchangeRecords(ctx, c, in, decode.JSON)
+	got, err := call(decode.CBOR)
+	if err == nil || ctx.Err() != nil || !doubtful(err, got, speaks) {
+		return err
+	}
+	_, plainErr := call(decode.JSON)
 	if plainErr == nil {
-		w.settle(log, speaks, "server does not speak CBOR, asking in JSON from now on", "err", err)
+		w.settle(log, "server does not speak CBOR, asking in JSON from now on", "err", err)
 	}
-	return plain, plainErr
+	return plainErr
 }
 
 // settle makes JSON the format, and says so once.
-func (w *Wire) settle(log *slog.Logger, from int32, message string, attrs ...any) {
-	if w.speaks.CompareAndSwap(from, jsonWire) {
+func (w *Wire) settle(log *slog.Logger, message string, attrs ...any) {
+	if w.speaks.Swap(jsonWire) != jsonWire {
 		log.Debug(message, attrs...)
 	}
 }
