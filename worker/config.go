@@ -151,7 +151,10 @@ type FailurePolicy int
 const (
 	// RestartShard restarts that shard alone from its last checkpoint after a back-off, and keeps its lease.
 	RestartShard FailurePolicy = iota
-	// ExitWorker drains the other shards and makes Run return the error: what the Java MultiLangDaemon does.
+	// ExitWorker drains the other shards and makes Run return the error: what the Java MultiLangDaemon does. Every failure
+	// counts that is not the end of a processor's context: of making one, of Process, and of Close, also where the worker
+	// stops or the shard moves to another worker. There, too, the other worker gets the lease first and reads on from the last
+	// checkpoint.
 	ExitWorker
 )
 

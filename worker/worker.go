@@ -114,7 +114,14 @@ func (w *Worker) Run(ctx context.Context) error {
 	case failure = <-w.fatal:
 	}
 	leave()
-	return errors.Join(failure, w.drain(&loops))
+	drained := w.drain(&loops)
+	if failure == nil {
+		select {
+		case failure = <-w.fatal: // of a processor that failed as it was asked to finish
+		default:
+		}
+	}
+	return errors.Join(failure, drained)
 }
 
 func (w *Worker) begin() error {
@@ -216,7 +223,9 @@ func (w *Worker) work(a *assignment) {
 	dropped := w.isDropped(a, err)
 	if err != nil {
 		a.log.Warn("processor failed, its shard is left", "checkpoint", a.held.current().Checkpoint.String(), "err", err)
-		if w.cfg.OnFailure == ExitWorker && a.held.err() == nil && !errors.Is(err, fetch.ErrStreamGone) {
+		if w.cfg.OnFailure == ExitWorker && a.held.err() == nil && !errors.Is(err, fetch.ErrStreamGone) && !cutOff(err) {
+			// Also in a handoff: a processor that cannot finish is broken wherever its shard goes, and who chose this policy wants
+			// to know of the first failure rather than count them. The lease passes on below before Run returns.
 			w.fail(fmt.Errorf("worker: stream %s shard %s: %w", a.shard.Stream, a.shard.ID, err))
 		}
 	}
@@ -234,6 +243,11 @@ func (w *Worker) work(a *assignment) {
 	w.mu.Lock()
 	delete(w.shards, a.held.current().Key)
 	w.mu.Unlock()
+}
+
+// cutOff reports whether a processor failed only because its context ended.
+func cutOff(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, stream.ErrDrainTimeout)
 }
 
 // reason says why an assignment that is over has ended.
