@@ -26,7 +26,15 @@ const (
 // streamingClient returns the HTTP client for subscriptions: with the SDK's own kind of client one of the same settings
 // that keeps its own HTTP/2 connections, also for http:// URLs; any other as it is.
 func streamingClient(c aws.HTTPClient) aws.HTTPClient {
-	buildable, ok := c.(*awshttp.BuildableClient)
+	inner := c
+	for {
+		wrapper, ok := inner.(interface{ Unwrap() aws.HTTPClient })
+		if !ok {
+			break
+		}
+		inner = wrapper.Unwrap()
+	}
+	buildable, ok := inner.(*awshttp.BuildableClient)
 	if !ok {
 		return c
 	}
@@ -58,12 +66,12 @@ const (
 
 // Do implements aws.HTTPClient.
 func (d *dialect) Do(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme != "http" || d.speaks.Load() == http1Dialect {
-		return d.secure.Do(r)
-	}
 	body, err := contents(r)
 	if err != nil {
 		return nil, err
+	}
+	if r.URL.Scheme != "http" || d.speaks.Load() == http1Dialect {
+		return d.secure.Do(again(r, body))
 	}
 	res, err := d.plain.Do(again(r, body))
 	if err == nil {
@@ -89,6 +97,8 @@ func contents(r *http.Request) ([]byte, error) {
 	return io.ReadAll(r.Body)
 }
 
+// again returns r with a body of its own. The SDK's is closed when the answer begins, which net/http may take for a failed
+// write and drop the connection (see package wholebody).
 func again(r *http.Request, body []byte) *http.Request {
 	r = r.Clone(r.Context())
 	if r.Body != nil {

@@ -19,6 +19,9 @@ func New(next aws.HTTPClient) Client {
 	return Client{next}
 }
 
+// Unwrap returns the client that sends, for who wants one of the same settings.
+func (c Client) Unwrap() aws.HTTPClient { return c.next }
+
 // Do sends one request, whose Body it replaces.
 func (c Client) Do(r *http.Request) (*http.Response, error) {
 	if r.Body != nil && r.Body != http.NoBody {
