@@ -28,13 +28,31 @@ const shutdownTimeout = 5 * time.Second
 // nil. Any other return is an error of the listener.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error { return s.serve(ctx, l) }
 
-// ServeTLS is Serve under TLS with the given certificate: HTTP/2 for those who negotiate it, HTTP/1.1 for others.
+// ServeTLS is Serve under TLS with the given certificate: HTTP/2 for those who negotiate it and, as the service does, for those
+// who begin with it unasked, HTTP/1.1 for others.
 func (s *Server) ServeTLS(ctx context.Context, l net.Listener, cert tls.Certificate) error {
-	return s.serve(ctx, tls.NewListener(l, &tls.Config{
+	return s.serve(ctx, &secure{l, &tls.Config{
 		Certificates: []tls.Certificate{cert},
 		NextProtos:   []string{"h2", "http/1.1"},
 		MinVersion:   tls.VersionTLS12,
-	}))
+	}})
+}
+
+// secure gives out TLS connections that net/http does not know for such. On those that it knows it goes by what was negotiated;
+// but the SDK for Java negotiates nothing and begins with HTTP/2 (usePriorKnowledgeForH2 in its Kinesis client). On others it
+// goes by what comes.
+type secure struct {
+	net.Listener
+	config *tls.Config
+}
+
+// Accept implements [net.Listener]. The handshake takes place at the first read.
+func (l *secure) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return struct{ net.Conn }{tls.Server(conn, l.config)}, nil
 }
 
 func (s *Server) serve(ctx context.Context, l net.Listener) error {

@@ -47,14 +47,16 @@ func transports(t *testing.T) map[string]aws.Config {
 	t.Cleanup(h2cTransport.CloseIdleConnections)
 	h2c.HTTPClient = &http.Client{Transport: h2cTransport}
 	return map[string]aws.Config{
-		"direct": srv.AWSConfig(),
-		"h1":     local.Start(t).AWSConfig(),
-		"h2c":    h2c,
-		"tls":    overTLS(t),
+		"direct":  srv.AWSConfig(),
+		"h1":      local.Start(t).AWSConfig(),
+		"h2c":     h2c,
+		"tls":     overTLS(t, false),
+		"unasked": overTLS(t, true),
 	}
 }
 
-func overTLS(t *testing.T) aws.Config {
+// overTLS negotiates HTTP/2; unasked it negotiates nothing and speaks HTTP/2 all the same, as the SDK for Java does.
+func overTLS(t *testing.T, unasked bool) aws.Config {
 	t.Helper()
 	cert, pem, err := local.SelfSigned()
 	if err != nil {
@@ -79,6 +81,12 @@ func overTLS(t *testing.T) aws.Config {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
 	t.Cleanup(transport.CloseIdleConnections)
 	cfg := srv.AWSConfigAt("https://" + l.Addr().String())
+	if unasked {
+		transport.Protocols = new(http.Protocols)
+		transport.Protocols.SetUnencryptedHTTP2(true)
+		transport.DialContext = (&tls.Dialer{Config: transport.TLSClientConfig}).DialContext
+		cfg.BaseEndpoint = aws.String("http://" + l.Addr().String()) // all that the transport knows of TLS
+	}
 	cfg.HTTPClient = &http.Client{Transport: transport}
 	return cfg
 }

@@ -125,7 +125,7 @@ func TestConcurrentUse(t *testing.T) {
 
 // TestProtocols makes sure that the tests over HTTP/2 are what they say, and that a lost reply is one on a socket too.
 func TestProtocols(t *testing.T) {
-	want := map[string]int{"direct": 2, "h1": 1, "h2c": 2, "tls": 2}
+	want := map[string]int{"direct": 2, "h1": 1, "h2c": 2, "tls": 2, "unasked": 2}
 	for name, cfg := range transports(t) {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, *cfg.BaseEndpoint, nil)
 		if err != nil {
