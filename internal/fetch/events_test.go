@@ -50,7 +50,7 @@ func (b *editedBody) next() error {
 		return nil
 	case kind != nil && kind.String() == "SubscribeToShardEvent" && b.w.editEvent != nil:
 		event := map[string]any{}
-		if err := json.Unmarshal(m.Payload, &event); err != nil {
+		if err := json.Unmarshal(asJSON(m.Payload), &event); err != nil {
 			return err
 		}
 		b.w.editEvent(event)

@@ -41,6 +41,7 @@ type rig struct {
 	budget *fetch.Budget
 	log    *bytes.Buffer
 	seed   uint64
+	logger *slog.Logger // writes to log
 
 	mu       sync.Mutex
 	reads    []fetch.Page // as Config.Read heard of them
@@ -58,9 +59,11 @@ func newRig(t *testing.T, cfg local.Config) *rig {
 	aws := srv.AWSConfig()
 	w := &wire{next: aws.HTTPClient.(*http.Client).Transport}
 	aws.HTTPClient = &http.Client{Transport: w}
+	log := new(bytes.Buffer)
 	return &rig{
-		t: t, srv: srv, wire: w, client: kinesis.NewFromConfig(aws),
-		budget: fetch.NewBudget(256 << 20), log: new(bytes.Buffer), seed: 1,
+		logger: slog.New(slog.NewTextHandler(log, nil)),
+		t:      t, srv: srv, wire: w, client: kinesis.NewFromConfig(aws),
+		budget: fetch.NewBudget(256 << 20), log: log, seed: 1,
 	}
 }
 
@@ -69,7 +72,7 @@ func (r *rig) config() fetch.Config {
 	return fetch.Config{
 		Client: r.client, Shard: fetch.Shard{Stream: orders, ID: first}, From: stream.TrimHorizon,
 		MaxRecords: 10_000, Idle: 250 * time.Millisecond, Budget: r.budget,
-		Logger: slog.New(slog.NewTextHandler(r.log, nil)), Rand: rand.New(rand.NewPCG(r.seed, 0)),
+		Logger: r.logger, Rand: rand.New(rand.NewPCG(r.seed, 0)),
 		Read: func(p *fetch.Page, _ time.Duration) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -107,6 +110,7 @@ func (r *rig) split() {
 
 // reader is one run of Poll or Subscribe.
 type reader struct {
+	rig    *rig
 	t      *testing.T
 	wire   *wire
 	pages  chan fetch.Page
@@ -123,7 +127,7 @@ func (r *rig) start(cfg fetch.Config) *reader {
 
 func (r *rig) run(read func(context.Context, chan<- fetch.Page) error) *reader {
 	ctx, cancel := context.WithCancelCause(r.t.Context())
-	rd := &reader{t: r.t, wire: r.wire, pages: make(chan fetch.Page), cancel: func() { cancel(errStopped) }, done: make(chan struct{})}
+	rd := &reader{rig: r, t: r.t, wire: r.wire, pages: make(chan fetch.Page), cancel: func() { cancel(errStopped) }, done: make(chan struct{})}
 	go func() {
 		defer close(rd.done)
 		rd.err = read(ctx, rd.pages)
@@ -146,7 +150,7 @@ func (r *rig) subscribe(cfg fetch.Config, f fetch.FanOut) *reader {
 
 func (r *rig) consumers(f fetch.FanOut) *fetch.Consumers {
 	r.t.Helper()
-	f.Client, f.Name, f.Logger = r.client, "app", slog.New(slog.NewTextHandler(r.log, nil))
+	f.Client, f.Name, f.Logger = r.client, "app", r.logger
 	consumers, err := fetch.NewConsumers(f)
 	if err != nil {
 		r.t.Fatal(err)
@@ -176,7 +180,8 @@ func (rd *reader) hold() fetch.Page {
 	case <-rd.done:
 		rd.t.Fatalf("Poll returned %v, want a page", rd.err)
 	case <-time.After(time.Hour):
-		rd.t.Fatal("no page within an hour")
+		_, f := rd.rig.failed()
+		rd.t.Fatal("no page within an hour", f[:min(3, len(f))])
 	}
 	panic("unreachable")
 }
@@ -310,12 +315,6 @@ func asJSON(body []byte) []byte {
 	if decode.FormatOf(body) != decode.CBOR || cbor.Unmarshal(body, &v) != nil {
 		return body
 	}
-	records, _ := v["Records"].([]any)
-	for _, r := range records {
-		r := r.(map[any]any)
-		seconds := r["ApproximateArrivalTimestamp"].(time.Time).Unix() // milliseconds, that is, which CBOR takes for seconds
-		r["ApproximateArrivalTimestamp"] = float64(seconds) / 1000
-	}
 	out, err := json.Marshal(plainKeys(v))
 	if err != nil {
 		panic(err)
@@ -326,6 +325,8 @@ func asJSON(body []byte) []byte {
 // plainKeys makes maps what encoding/json takes.
 func plainKeys(v any) any {
 	switch v := v.(type) {
+	case time.Time: // the service's are milliseconds, which CBOR takes for seconds
+		return float64(v.Unix()) / 1000
 	case map[string]any:
 		for k := range v {
 			v[k] = plainKeys(v[k])

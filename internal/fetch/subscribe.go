@@ -201,7 +201,7 @@ func (s *subscriber) learn(m middleware.Metadata, err error) {
 func (s *subscriber) adoptSub(sub *subscription) {
 	age := s.consumers.Renew
 	sub.renewAt = sub.openedAt.Add(age - time.Duration(s.Rand.Int64N(int64(age)/10+1)))
-	s.sub, s.next, s.quietAt = sub, sub.openedAt.Add(takeoverGap), time.Time{}
+	s.sub, s.next = sub, sub.openedAt.Add(takeoverGap)
 }
 
 // room waits until n bytes are within the budget. When that takes too long the subscription is closed, so that nothing is
