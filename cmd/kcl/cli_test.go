@@ -21,6 +21,12 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestMain(m *testing.M) {
+	switch filepath.Base(os.Args[0]) { // links to this binary, which java_test.go makes
+	case "java":
+		os.Exit(fakeJava(os.Args[1:]))
+	case "kcl":
+		main()
+	}
 	for _, v := range os.Environ() { // whatever the developer uses AWS for
 		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "AWS_") {
 			os.Unsetenv(name)

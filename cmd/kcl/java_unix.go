@@ -54,7 +54,7 @@ func guard(group int) (release func(), err error) {
 		return func() {}, err
 	}
 	defer theirs.Close()
-	cmd := exec.Command("/bin/sh", "-c", `read -r line; kill -9 -- "-$1"`, "sh", fmt.Sprint(group))
+	cmd := exec.Command("/bin/sh", "-c", `read -r line; kill -s KILL -- "-$1"`, "sh", fmt.Sprint(group))
 	cmd.Stdin = theirs
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
