@@ -35,7 +35,7 @@ func (w *world) happen() {
 		w.add(w.newID())
 		return
 	}
-	switch w.r.IntN(20) {
+	switch w.r.IntN(23) {
 	case 0, 1:
 		n.kill("now")
 	case 2, 3: // between any two requests, or between a request and its reply
@@ -67,6 +67,14 @@ func (w *world) happen() {
 		if w.plan.streams > 1 && len(w.reading()) > 1 {
 			w.deleteStream()
 		}
+	case 18: // whoever takes a lease next freezes before anybody else sees that it has
+		s := &snare{after: time.Duration(w.r.IntN(600)) * time.Millisecond, d: time.Duration(8+w.r.IntN(10)) * time.Second}
+		w.ledger.note("snare: %v after a lease is taken, for %v", s.after, s.d)
+		w.snare.Store(s)
+		w.leave(n) // somebody takes its leases
+		w.add(w.newID())
+	case 19:
+		w.changeList()
 	default:
 		if w.births < w.plan.most {
 			w.add(w.newID())
@@ -92,6 +100,53 @@ func (w *world) cut(n *node) {
 	n.net.set(func(net *network) {
 		net.slowFrom, net.cutFrom, net.cutUntil, net.cutOnly = now, now.Add(slow), now.Add(d), only
 	})
+}
+
+// snare freezes the next worker that takes a lease.
+type snare struct{ after, d time.Duration }
+
+// spring is called when a worker has taken a lease.
+func (w *world) spring(n *node) {
+	s := w.snare.Load()
+	if s == nil || n.isDead() || !w.snare.CompareAndSwap(s, nil) {
+		return
+	}
+	go func() { // ends by itself
+		time.Sleep(s.after)
+		if !n.isDead() && n.frozen() == nil {
+			n.freeze(s.d)
+		}
+	}()
+}
+
+// mostStreams bounds how many are created.
+const mostStreams = 5
+
+// changeList creates a stream, or takes one out of the list for a while.
+func (w *world) changeList() {
+	if !w.plan.listed {
+		return
+	}
+	w.mu.Lock()
+	all, hidden := len(w.named), slices.Clone(w.hidden)
+	w.mu.Unlock()
+	open := w.reading()
+	switch name := open[w.r.IntN(len(open))]; {
+	case len(hidden) > 0:
+		w.mu.Lock()
+		w.hidden = nil
+		w.mu.Unlock()
+		w.disturbed(nil, fmt.Sprintf("streams %v are listed again", hidden), 2*listInterval)
+	case all < mostStreams && w.r.IntN(2) == 0:
+		name = fmt.Sprintf("s%d", all)
+		w.disturbed(nil, fmt.Sprintf("stream %s is created", name), w.plan.create+2*listInterval)
+		w.createStream(name)
+	default:
+		w.mu.Lock()
+		w.hidden = append(w.hidden, name)
+		w.mu.Unlock()
+		w.ledger.note("stream %s is not listed any more", name)
+	}
 }
 
 // storm throttles the whole table for a while, for everybody.
@@ -261,8 +316,9 @@ func (w *world) produce(stop <-chan struct{}) {
 // put puts records of the service, which hold so many of the application.
 func (w *world) put(name string, entries []types.PutRecordsRequestEntry, counts []int) {
 	out, err := w.kin.PutRecords(w.t.Context(), &kinesis.PutRecordsInput{StreamName: aws.String(name), Records: entries})
-	if err != nil && !slices.Contains(w.reading(), name) {
-		return // deleted at this moment
+	var absent *types.ResourceNotFoundException
+	if err != nil && !slices.Contains(w.reading(), name) || w.plan.listed && errorsAs(err, &absent) {
+		return // deleted at this moment, or being created
 	}
 	w.must(err)
 	for i, rec := range out.Records {

@@ -23,6 +23,9 @@ import (
 	"github.com/kinesis-go/kcl/worker"
 )
 
+// listInterval is how often workers ask for the streams, where those come and go.
+const listInterval = 2 * time.Second
+
 // application names the application and its lease table.
 const application = "app"
 
@@ -94,11 +97,17 @@ func (w *world) boot(id string) *node {
 	}}))
 	leases, err := dynamolease.New(dynamolease.Config{Client: d, Application: application, Logger: log})
 	w.must(err)
-	n.worker, err = worker.New(worker.Config{
-		Application: application, Streams: w.reading(), MultiStream: w.plan.streams > 1, ID: id, Kinesis: k, Leases: leases,
+	cfg := worker.Config{
+		Application: application, MultiStream: w.plan.streams > 1, ID: id, Kinesis: k, Leases: leases,
 		Start: stream.TrimHorizon, NewProcessor: n.newProcessor, DrainTimeout: drainTimeout, Logger: log, Trace: n.trace(),
 		Reading: worker.Reading{MaxBytes: w.plan.maxBytes, Idle: w.plan.idle},
-	})
+	}
+	if w.plan.listed {
+		cfg.ListStreams, cfg.ListInterval, cfg.Former.After = w.listed, listInterval, time.Minute
+	} else {
+		cfg.Streams = w.reading()
+	}
+	n.worker, err = worker.New(cfg)
 	w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	n.cancel = cancel
@@ -114,7 +123,7 @@ func (w *world) boot(id string) *node {
 func (n *node) trace() *worker.Trace {
 	l := n.w.ledger
 	return &worker.Trace{
-		LeaseTaken: func(s worker.Shard) { l.believes(idOf(s), n) },
+		LeaseTaken: func(s worker.Shard) { l.believes(idOf(s), n); n.w.spring(n) },
 		LeaseLost:  func(s worker.Shard, _ error) { l.ceases(idOf(s), n); n.hold(s, (*holding).drop) },
 		LeaseEnded: func(s worker.Shard, _ stream.EndReason) { l.ceases(idOf(s), n); n.hold(s, (*holding).drop) },
 		Failed:     func(s worker.Shard, _ int, _ time.Duration, _ error) { n.hold(s, (*holding).drop) },
@@ -210,8 +219,11 @@ func (n *node) returned() {
 // replaced reports whether a worker ended because a stream that it was to read was deleted before it could look at it: rightly so. The
 // operator starts it again without that stream.
 func (w *world) replaced(n *node) bool {
+	if w.plan.listed {
+		return false
+	}
 	w.mu.Lock()
-	gone := slices.ContainsFunc(w.deleted, func(name string) bool { return strings.Contains(n.err.Error(), "stream "+name+" ") })
+	gone := slices.ContainsFunc(w.deleted, func(name string) bool { return strings.Contains(n.err.Error(), "tream "+name+" ") })
 	w.mu.Unlock()
 	if gone {
 		w.lay(n)

@@ -23,6 +23,7 @@ type plan struct {
 	maxBytes int64         // worker.Reading.MaxBytes
 	size     int           // of a record
 	rate     int           // the most records that are put at a time
+	listed   bool          // the streams come and go while workers run: worker.Config.ListStreams
 	burst    int           // records of 256 KiB that are there at the beginning
 }
 
@@ -51,9 +52,10 @@ func newPlan(seed uint64) plan {
 	if r.IntN(5) == 0 {
 		p.streams, p.shards = 2+r.IntN(2), 1+r.IntN(3)
 	}
+	p.listed = p.streams > 1 && r.IntN(2) == 0
 	switch {
 	case seed%100 == 50:
-		p.kind, p.streams = "wide", 1
+		p.kind, p.streams, p.listed = "wide", 1, false
 		p.workers, p.shards, p.most = 20+r.IntN(31), 100+r.IntN(150), 60
 		p.mood.slow, p.mood.failures, p.rate, p.idle = 0, min(p.mood.failures, 0.02), 100, time.Second
 		p.span = 30 * time.Second
@@ -62,7 +64,7 @@ func newPlan(seed uint64) plan {
 		p.mood.faults, p.mood.slow = []float64{0, 0, 0.01}[r.IntN(3)], 0
 		p.span, p.every = time.Duration(90+r.IntN(60))*time.Second, 35*time.Second
 	case seed%20 == 9:
-		p.kind, p.streams, p.shards = "heavy", 1, 3+r.IntN(3)
+		p.kind, p.streams, p.listed, p.shards = "heavy", 1, false, 3+r.IntN(3)
 		p.maxBytes, p.burst, p.span = 1<<20, 100, 20*time.Second
 		p.mood.slow, p.mood.work = 0.3, time.Second
 	}

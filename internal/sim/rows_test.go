@@ -268,6 +268,9 @@ func (w *world) deletionFault(r *rowCall) string {
 	if it == nil || it.number("leaseCounter") != r.ExpressionAttributeValues.number(":c") {
 		return "" // the condition refuses it
 	}
+	if name := it.text("streamName"); name != "" && w.isDeleted(strings.Split(name, ":")[1]) {
+		return ""
+	}
 	if it.text("checkpoint") != "SHARD_END" || r.text(":p") != "SHARD_END" {
 		return "the shard has not ended"
 	}

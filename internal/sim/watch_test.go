@@ -84,8 +84,15 @@ func (w *world) checkGaps() {
 		w.ledger.excuseAll()
 		return
 	}
+	w.mu.Lock()
+	hidden := slices.Clone(w.hidden)
+	w.mu.Unlock()
 	slack := 1 + 10*w.plan.mood.faults
 	for _, s := range w.ledger.silences(calm) {
+		if slices.Contains(hidden, s.id.stream) {
+			w.ledger.excuse(s.id)
+			continue
+		}
 		deadline := w.deadline(s, slack)
 		if time.Now().Before(deadline) {
 			continue

@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -16,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 
 	"github.com/kinesis-go/kcl/local"
+	"github.com/kinesis-go/kcl/worker"
 )
 
 var (
@@ -64,12 +66,15 @@ type world struct {
 
 	mood       atomic.Pointer[mood]
 	ambush     atomic.Pointer[ambush]
+	snare      atomic.Pointer[snare]
 	stuck      atomic.Pointer[stuck]
 	stormUntil atomic.Int64 // in nanoseconds of the bubble's clock
 
 	mu       sync.Mutex
 	nodes    []*node
-	resting  []*node // killed or returning; awaited at the end
+	resting  []*node  // killed or returning; awaited at the end
+	named    []string // the streams that the application is to read, deleted ones too
+	hidden   []string // of those: not listed at present
 	deleted  []string
 	troubles []trouble
 }
@@ -99,22 +104,33 @@ func newWorld(t *testing.T, seed uint64, p plan) *world {
 		return w
 	}
 	for _, name := range p.names() {
-		_, err := w.kin.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String(name), ShardCount: aws.Int32(int32(p.shards))})
-		w.must(err)
-	}
-	if p.streams > 1 {
-		for _, name := range p.names() {
-			out, err := w.kin.DescribeStreamSummary(t.Context(), &kinesis.DescribeStreamSummaryInput{StreamName: aws.String(name)})
-			w.must(err)
-			d := out.StreamDescriptionSummary
-			w.prefixes[name] = fmt.Sprintf("%s:%s:%d:", local.DefaultAccountID, name, d.StreamCreationTimestamp.Unix())
-		}
+		w.createStream(name)
 	}
 	return w
 }
 
+// createStream creates a stream that the application is to read.
+func (w *world) createStream(name string) {
+	_, err := w.kin.CreateStream(w.t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String(name), ShardCount: aws.Int32(int32(w.plan.shards))})
+	w.must(err)
+	prefix := ""
+	if w.plan.streams > 1 {
+		out, err := w.kin.DescribeStreamSummary(w.t.Context(), &kinesis.DescribeStreamSummaryInput{StreamName: aws.String(name)})
+		w.must(err)
+		prefix = fmt.Sprintf("%s:%s:%d:", local.DefaultAccountID, name, out.StreamDescriptionSummary.StreamCreationTimestamp.Unix())
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.prefixes[name] = prefix
+	w.named = append(w.named, name)
+}
+
 // key returns the key of a shard's lease.
-func (w *world) key(id shardID) string { return w.prefixes[id.stream] + string(id.shard) }
+func (w *world) key(id shardID) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.prefixes[id.stream] + string(id.shard)
+}
 
 func simulate(t *testing.T, seed uint64) {
 	w := newWorld(t, seed, newPlan(seed))
@@ -165,7 +181,25 @@ func (w *world) newID() string { return fmt.Sprintf("w%d", w.births) }
 func (w *world) reading() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.DeleteFunc(w.plan.names(), func(name string) bool { return slices.Contains(w.deleted, name) })
+	return slices.DeleteFunc(slices.Clone(w.named), func(name string) bool { return slices.Contains(w.deleted, name) })
+}
+
+// listed returns what a worker is told that asks for the streams to read.
+func (w *world) listed(context.Context) (list []worker.Stream, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, name := range w.named {
+		if !slices.Contains(w.deleted, name) && !slices.Contains(w.hidden, name) {
+			list = append(list, worker.Stream{Name: name})
+		}
+	}
+	return list, nil
+}
+
+func (w *world) isDeleted(name string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Contains(w.deleted, name)
 }
 
 func (w *world) add(id string) *node {
@@ -215,6 +249,10 @@ func (w *world) heal() {
 	w.ledger.close()
 	w.ambush.Store(nil)
 	w.stormUntil.Store(0)
+	w.snare.Store(nil)
+	w.mu.Lock()
+	w.hidden = nil
+	w.mu.Unlock()
 	w.mood.Store(&mood{checkpoints: 1, work: 20 * time.Millisecond})
 	for _, n := range w.running() {
 		n.net.set(func(net *network) { net.faults, net.cutFrom, net.cutUntil, net.fuse = 0, time.Time{}, time.Time{}, 0 })
