@@ -48,8 +48,8 @@ func build(ctx context.Context, dir string, o options) (field, error) {
 	f.list = append(f.list,
 		contestant{name: "worker in process", binary: inprocess},
 		contestant{name: "kcl run, Go child", binary: f.kcl, args: []string{"run", propertiesFile}, child: child})
-	java := []string{"java", "-jar_path", o.java, "-properties", propertiesFile}
-	if o.java != "" {
+	java := []string{"java", propertiesFile}
+	if o.java {
 		f.list = append(f.list, contestant{name: "Java daemon, Go child", binary: f.kcl, args: java, child: child})
 	}
 	if o.python != "" {
@@ -59,7 +59,7 @@ func build(ctx context.Context, dir string, o options) (field, error) {
 		}
 		python := "python3 " + script
 		f.list = append(f.list, contestant{name: "kcl run, Python child", binary: f.kcl, args: []string{"run", propertiesFile}, child: python})
-		if o.java != "" {
+		if o.java {
 			f.list = append(f.list, contestant{name: "Java daemon, Python child", binary: f.kcl, args: java, child: python})
 		}
 	}
@@ -168,7 +168,7 @@ idleTimeBetweenReadsInMillis = 200
 failoverTimeMillis = %d
 metricsLevel = NONE
 `, c.child, s.stream, application, s.endpoint, s.endpoint, o.failover.Milliseconds())
-	if !strings.HasPrefix(strings.Join(c.args, " "), "java") {
+	if c.args[0] == "run" {
 		text += "unpacedReads = true\n" // ours: the embedded server has no limits to keep to
 	}
 	return name, os.WriteFile(name, []byte(text), 0o600)

@@ -20,7 +20,7 @@ type options struct {
 	failover time.Duration
 	gaps     bool
 	only     string
-	java     string // folder with the jars, or ""
+	java     bool
 	python   string // folder with the package amazon_kclpy, or ""
 	before   string // an older revision of this repository, or ""
 	peers    map[string]string
@@ -50,7 +50,7 @@ func parse(args []string) (options, error) {
 	f.DurationVar(&o.failover, "failover", 10*time.Second, "failover time of all consumers")
 	f.BoolVar(&o.gaps, "gaps", true, "measure the silence after SIGTERM and SIGKILL, too: takes minutes")
 	f.StringVar(&o.only, "only", "", "measure only consumers whose names contain this")
-	f.StringVar(&o.java, "jars", "", "`folder` with the jars of the MultiLangDaemon: compare with it")
+	f.BoolVar(&o.java, "java", false, "compare with Amazon's MultiLangDaemon, which kcl java fetches with Maven the first time")
 	f.StringVar(&o.python, "python", "", "`folder` with the Python package amazon_kclpy: compare with it")
 	f.StringVar(&o.before, "before", "", "compare with this older `revision` of the engine, too")
 	f.Func("peer", "`name=folder`: a checkout of another Go library, vmware or harlow, to compare with; repeatable", func(s string) error {
