@@ -293,36 +293,80 @@ func (h *held) giveUp(ctx context.Context, heir string) error {
 	}
 }
 
-// keep renews the lease until it is lost or ctx ends. A write that fails is tried again within the interval, so that one
-// lost reply or a moment of throttling costs nothing. It also wakes when the trust in the lease runs out, so that the lease is
-// lost at that moment and not at the next attempt.
-func (h *held) keep(ctx context.Context, throughput func() (float64, bool)) {
+// keep begins to renew the lease, each third of its duration, until it is lost or stop is called. A write that fails is tried again
+// within the interval, so that one lost reply or a moment of throttling costs nothing. It also wakes when the trust in the
+// lease runs out, so that the lease is lost at that moment and not at the next attempt. stop waits for a renewal under way.
+//
+// Between renewals there is a timer and no goroutine: a worker may keep thousands of leases.
+func (h *held) keep(throughput func() (float64, bool)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	k := &keeper{h: h, throughput: throughput}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.over.Add(1)
+	k.timer = time.AfterFunc(h.duration/3, func() { k.beat(ctx) })
+	return func() {
+		cancel()
+		k.stop()
+	}
+}
+
+// keeper renews one lease.
+type keeper struct {
+	h          *held
+	throughput func() (float64, bool)
+	attempt    int // failures in a row
+	over       sync.WaitGroup
+
+	mu      sync.Mutex
+	timer   *time.Timer
+	stopped bool
+}
+
+// beat renews once and sets the time of the next.
+func (k *keeper) beat(ctx context.Context) {
+	wait, again := k.renew(ctx)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !again || k.stopped {
+		k.over.Done()
+		return
+	}
+	k.timer.Reset(wait)
+}
+
+func (k *keeper) renew(ctx context.Context) (wait time.Duration, again bool) {
+	h := k.h
+	if ctx.Err() != nil || h.err() != nil {
+		return 0, false
+	}
+	rate, known := k.throughput()
+	err := h.renew(ctx, rate, known)
 	interval := h.duration / 3
-	timer := time.NewTimer(interval)
-	defer timer.Stop()
-	for attempt := 0; ; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-h.gone:
-			return
-		case <-timer.C:
-		}
-		rate, known := throughput()
-		err := h.renew(ctx, rate, known)
-		switch {
-		case err == nil:
-			attempt = 0
-			timer.Reset(interval)
-		case errors.Is(err, stream.ErrLeaseLost), ctx.Err() != nil:
-			return
-		default:
-			attempt++
-			if h.err() != nil {
-				return
-			}
-			h.log.Warn("renewal not done, will retry", "attempt", attempt, "err", err)
-			timer.Reset(min(interval/8<<min(attempt-1, 1), h.trustLeft()))
+	switch {
+	case err == nil:
+		k.attempt = 0
+		return interval, true
+	case errors.Is(err, stream.ErrLeaseLost), ctx.Err() != nil:
+		return 0, false
+	}
+	k.attempt++
+	if h.err() != nil {
+		return 0, false
+	}
+	h.log.Warn("renewal not done, will retry", "attempt", k.attempt, "err", err)
+	return min(interval/8<<min(k.attempt-1, 1), h.trustLeft()), true
+}
+
+// stop ends renewing. The timer that it stops, or the beat that it waits for, is the last.
+func (k *keeper) stop() {
+	k.mu.Lock()
+	if !k.stopped {
+		k.stopped = true
+		if k.timer.Stop() {
+			k.over.Done()
 		}
 	}
+	k.mu.Unlock()
+	k.over.Wait()
 }

@@ -216,9 +216,7 @@ func (w *Worker) watchStore(ctx context.Context) {
 
 // work runs one assignment to its end, then lets go of the lease.
 func (w *Worker) work(a *assignment) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var keeping sync.WaitGroup
-	keeping.Go(func() { a.held.keep(ctx, func() (float64, bool) { return a.meter.sample(time.Now()) }) })
+	stopKeeping := a.held.keep(func() (float64, bool) { return a.meter.sample(time.Now()) })
 	err := a.run(w.stop, w.expire)
 	dropped := w.isDropped(a, err)
 	if err != nil {
@@ -238,8 +236,7 @@ func (w *Worker) work(a *assignment) {
 		w.linger(a)
 	}
 	w.letGo(a, dropped)
-	cancel()
-	keeping.Wait()
+	stopKeeping()
 	w.mu.Lock()
 	delete(w.shards, a.held.current().Key)
 	w.mu.Unlock()
