@@ -91,8 +91,8 @@ func doubtful(err error, got decode.Format, speaks int32) bool {
 		}
 	}
 	res, ok := errors.AsType[*smithyhttp.ResponseError](err)
-	answered := ok && res.HTTPStatusCode() > 0 // what the SDK makes of a request that found no answer has none
-	if !answered || speaks == cborWire || got == decode.CBOR {
+	refused := ok && res.HTTPStatusCode() >= 300 // and not: found nobody, or lost the answer on the way
+	if !refused || speaks == cborWire || got == decode.CBOR {
 		return false
 	}
 	switch retry.Classify(err) {
