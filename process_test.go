@@ -37,6 +37,10 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if name, ok := strings.CutPrefix(kind, transcriptChild); ok {
+		runTranscriptChild(name)
+		return
+	}
 	kcl.Run(&child{kind: kind, logger: slog.New(slog.NewTextHandler(os.Stdout, nil))})
 	fmt.Println("Run returned") // on stdout again
 }
@@ -70,16 +74,27 @@ type process struct {
 	*kcltest.Daemon
 	t      *testing.T
 	cmd    *exec.Cmd
+	stdin  io.WriteCloser
 	stdout io.Reader
 	stderr bytes.Buffer
 }
 
 func startProcess(t *testing.T, kind string) *process {
 	t.Helper()
+	p := launchProcess(t, kind)
+	p.Daemon = kcltest.NewDaemon(p.stdin, p.stdout)
+	must(t, p.Initialize("s", stream.TrimHorizon))
+	return p
+}
+
+// launchProcess starts a child process, to which nobody has spoken yet.
+func launchProcess(t *testing.T, kind string) *process {
+	t.Helper()
 	p := &process{t: t, cmd: exec.Command(os.Args[0])}
 	p.cmd.Env = append(os.Environ(), "KCL_TEST_CHILD="+kind, "GORACE=atexit_sleep_ms=0")
 	p.cmd.Stderr = &p.stderr
-	stdin, err := p.cmd.StdinPipe()
+	var err error
+	p.stdin, err = p.cmd.StdinPipe()
 	must(t, err)
 	p.stdout, err = p.cmd.StdoutPipe()
 	must(t, err)
@@ -90,8 +105,6 @@ func startProcess(t *testing.T, kind string) *process {
 			_ = p.cmd.Wait()
 		}
 	})
-	p.Daemon = kcltest.NewDaemon(stdin, p.stdout)
-	must(t, p.Initialize("s", stream.TrimHorizon))
 	return p
 }
 
@@ -102,6 +115,9 @@ func (p *process) process() error {
 // ends waits for the end of stdout and of the process, and returns its exit code and what was left on stdout.
 func (p *process) ends() (code int, rest []string) {
 	p.t.Helper()
+	if p.Daemon == nil {
+		p.Daemon = kcltest.NewDaemon(p.stdin, p.stdout)
+	}
 	for {
 		line, err := p.Receive()
 		if err != nil {

@@ -36,6 +36,9 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(max(m.Run(), leftovers()))
 	}
+	if file, ok := strings.CutPrefix(name, transcriptChild); ok {
+		os.Exit(playTranscript(file))
+	}
 	play, ok := children[name]
 	if !ok {
 		fmt.Fprintln(os.Stderr, "no such child:", name)

@@ -73,9 +73,10 @@ var rows = map[string][]string{
 	"examples/inprocess":       {"stream", "worker", "lease/dynamolease", "github.com/aws/aws-sdk-go-v2"},
 
 	// Tests' own.
-	"internal/archtest": {},
-	"internal/script":   {},
-	"internal/sim":      {},
+	"internal/archtest":   {},
+	"internal/script":     {},
+	"internal/sim":        {},
+	"internal/transcript": {"internal/wire"},
 
 	// Comparisons with others.
 	"bench":                     {"local", "bench/internal/tally", sdk, kinesis},
@@ -95,6 +96,7 @@ var rows = map[string][]string{
 	"interop/internal/fleettest":       {"stream", "internal/ledger", "local", "interop/internal/stagetest", sdk, kinesis},
 	"interop/fleet":                    {},
 	"interop/fleet/goworker":           {"stream", "worker", "lease/dynamolease", "github.com/aws/aws-sdk-go-v2"},
+	"interop/childjava/probe":          {},
 }
 
 // core are the packages that think and do not act.
