@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,6 +22,8 @@ import (
 	"github.com/kinesis-go/kcl/interop/internal/stagetest"
 	"github.com/kinesis-go/kcl/local"
 )
+
+const classicChild, modernChild = "frozen API, kcl.Run", "new API, kcl.Serve"
 
 // TestReshardAndGrace: a new application; a child in the frozen interface that checkpoints numbers, also at the end of
 // shards, follows a split and a merge, and is asked to shut down.
@@ -61,8 +65,8 @@ func TestReshardAndGrace(t *testing.T) {
 	if ended != 3 {
 		t.Errorf("%d of the shards are ended in the lease table, want 3: %v", ended, s.snapshot())
 	}
-	s.keep("reshard")
-	s.report(testJars, "frozen API, kcl.Run", "new application; split, merge, SIGTERM with grace; checkpoints by number",
+	s.keep("reshard", testJars, classicChild)
+	s.report(testJars, classicChild, "new application; split, merge, SIGTERM with grace; checkpoints by number",
 		fmt.Sprintf("leases that still name the daemon as owner after its graceful stop: %d", owned))
 }
 
@@ -74,21 +78,15 @@ func TestRefusalsAndNoGrace(t *testing.T) {
 	s.seed()
 	s.feed(2000)
 	slow := s.taped("modern", "-probe -slow 200ms -retry 100")
-	// The SDK's own attempts, 8 for DynamoDB, take longer than a lease lasts here; and the lease is not renewed meanwhile.
-	daemon := s.java(slow, map[string]string{"maxRecords": "100"}, "-Daws.retryMode=standard", "-Daws.maxAttempts=2")
-	s.noted("processRecords checkpoint <nil>")
-	for name, err := range map[string]*local.Error{
-		"ThrottlingException": local.Throttled(), "KinesisClientLibDependencyException": local.Unavailable(),
-	} {
-		heal := s.srv.Intercept(local.Rule{Operation: "UpdateItem", Table: application, Choose: func(c *local.Call) local.Effect {
-			if !bytes.Contains(c.Body, []byte(`"checkpoint"`)) {
-				return local.Effect{} // a renewal
-			}
-			return local.Effect{Error: err}
-		}})
-		s.noted(name)
-		heal()
-	}
+	// The SDK's own attempts at a throttled call, 8 for DynamoDB, take half a minute and more. The daemon cannot renew the lease
+	// meanwhile (DynamoDBLeaseRenewer.updateLease holds its lock); with a shorter failoverTimeMillis it loses it.
+	daemon := s.java(slow, map[string]string{"maxRecords": strconv.Itoa(many(100)), "failoverTimeMillis": "120000"})
+	s.noted("end: ")
+	denied := &local.Error{Code: "AccessDeniedException", Message: "injected"} // which the SDK does not try again
+	healFirst := s.refuseCheckpoints("shardId-000000000000", local.Throttled())
+	healSecond := s.refuseCheckpoints("shardId-000000000001", denied)
+	s.recovers("KinesisClientLibDependencyException", healSecond)
+	s.recovers("ThrottlingException", healFirst)
 	daemon.Signal(t, syscall.SIGTERM)
 	if code := daemon.Wait(t, patience); code != 128+15 {
 		t.Errorf("daemon exited with %d, want 143", code)
@@ -107,8 +105,30 @@ func TestRefusalsAndNoGrace(t *testing.T) {
 	daemon = s.java(s.taped("modern", ""), map[string]string{"shutdownGraceMillis": "60000"})
 	s.waitAll()
 	s.stop(daemon)
-	s.keep("refusals")
-	s.report(testJars, "new API, kcl.Serve", "out of range, throttled and failing checkpoints; slow; SIGTERM without grace; restart", "")
+	s.keep("refusals", testJars, modernChild)
+	s.report(testJars, modernChild, "out of range, throttled and failing checkpoints; slow; SIGTERM without grace; restart",
+		strings.Join(regexp.MustCompile(`(?m)^ThrottlingException came after .*`).FindAllString(s.events(), -1), ", "))
+}
+
+// refuseCheckpoints makes the checkpoints of a shard fail, but not the renewals of its lease, until heal is called.
+func (s *scene) refuseCheckpoints(shard string, err *local.Error) (heal func()) {
+	return s.srv.Intercept(local.Rule{Operation: "UpdateItem", Table: application, Choose: func(c *local.Call) local.Effect {
+		if bytes.Contains(c.Body, []byte(`"checkpoint"`)) && bytes.Contains(c.Body, []byte(`"`+shard+`"`)) {
+			return local.Effect{Error: err}
+		}
+		return local.Effect{}
+	}})
+}
+
+// recovers waits until a child was refused a checkpoint by that name, heals, and waits until the same child succeeds.
+func (s *scene) recovers(name string, heal func()) {
+	s.Helper()
+	s.noted(name)
+	heal()
+	after := regexp.MustCompile(name + `\n(?:.*\n)*?processRecords checkpoint <nil>\n`)
+	stagetest.Eventually(s.T, patience, "a checkpoint succeeds after a "+name, func() bool {
+		return slices.ContainsFunc(readAll(s.T, filepath.Join(s.dir, "*.events")), after.MatchString)
+	})
 }
 
 // TestStolenLease: another worker takes the lease while the child works, and gives it back. Then the daemon is killed behind
@@ -117,11 +137,12 @@ func TestStolenLease(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, 1)
 	s.seed()
-	const records, each = 300, 10
+	const each = 10
+	records := many(300)
 	s.feedAggregated(records, each)
 	goOn := filepath.Join(t.TempDir(), "go-on")
 	child := s.taped("modern", "-checkpoint middle -retry 5 -hold "+goOn)
-	daemon := s.java(child, map[string]string{"maxRecords": "50"})
+	daemon := s.java(child, map[string]string{"maxRecords": strconv.Itoa(many(50))})
 	s.noted("holding")
 	store := s.store()
 	stolen, err := store.Assign(t.Context(), s.snapshot()[0], "thief")
@@ -146,12 +167,12 @@ func TestStolenLease(t *testing.T) {
 	s.noted(fmt.Sprintf("initialize from %s/%d", at.Sequence, at.Sub))
 	s.waitNumber(records*each - 1)
 	s.stop(daemon)
-	s.keep("stolen")
+	s.keep("stolen", testJars, modernChild)
 	duplicates := s.judgeAggregated(records*each, each, at)
 	if !t.Failed() {
-		stagetest.Report(t, stagetest.Result{Part: "childjava", Pairing: pairing(t, testJars, "new API, kcl.Serve"),
+		stagetest.Report(t, stagetest.Result{Part: "childjava", Pairing: pairing(t, testJars, modernChild),
 			Ran:     "aggregated records; lease stolen and given back; SIGKILL of the daemon; checkpoints with sub-sequence numbers",
-			Records: records * each, Duplicates: duplicates, Gap: "not measured"})
+			Records: int64(records * each), Duplicates: duplicates, Gap: "not measured"})
 	}
 }
 
@@ -163,7 +184,7 @@ func TestCrash(t *testing.T) {
 	s.feed(2000)
 	child := s.taped("classic", "-exit-once "+filepath.Join(t.TempDir(), "crashed"))
 	began := time.Now()
-	if code := s.launched(child, map[string]string{"maxRecords": "200"}).Wait(t, patience); code != 1 {
+	if code := s.launched(child, map[string]string{"maxRecords": strconv.Itoa(many(200))}).Wait(t, patience); code != 1 {
 		t.Errorf("daemon exited with %d after a crash of its child, want 1", code)
 	}
 	t.Logf("the daemon ended %v after its start", time.Since(began))
@@ -174,8 +195,8 @@ func TestCrash(t *testing.T) {
 	if v := s.books.Totals(); v.Duplicates == 0 {
 		t.Error("the batch of the crash was not delivered again")
 	}
-	s.keep("crash")
-	s.report(launcherJars, "frozen API, kcl.Run", "through kcl java, offline: a child exits in the midst of a batch: the daemon exits with 1; restart", "")
+	s.keep("crash", launcherJars, classicChild)
+	s.report(launcherJars, classicChild, "through kcl java, offline: a child exits in the midst of a batch: the daemon exits with 1; restart", "")
 }
 
 // TestFanOut: the daemon subscribes over HTTP/2.
@@ -189,6 +210,6 @@ func TestFanOut(t *testing.T) {
 	s.feed(2000)
 	s.waitAll()
 	s.stop(daemon)
-	s.keep("fanout")
-	s.report(testJars, "new API, kcl.Serve", "fan-out over cleartext HTTP/2; checkpoints by number", "")
+	s.keep("fanout", testJars, modernChild)
+	s.report(testJars, modernChild, "fan-out over cleartext HTTP/2; checkpoints by number", "")
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 
 	"github.com/kinesis-go/kcl/internal/ledger"
+	"github.com/kinesis-go/kcl/internal/transcript"
 	"github.com/kinesis-go/kcl/interop/internal/stagetest"
 	"github.com/kinesis-go/kcl/lease"
 	"github.com/kinesis-go/kcl/lease/dynamolease"
@@ -70,7 +71,8 @@ func (s *scene) must(err error) {
 // feed puts count more records.
 func (s *scene) feed(count int) {
 	s.Helper()
-	f := stagetest.Feed{Client: s.kinesis, Stream: streamName, Count: count, Size: 100}
+	count = many(count)
+	f := stagetest.Feed{Client: s.kinesis, Stream: streamName, Count: count, Size: many(100)}
 	s.must(f.Put(s.Context(), s.books, s.put))
 	s.put += count
 }
@@ -124,7 +126,7 @@ func binaries(t *testing.T) string {
 		if build.dir, build.err = os.MkdirTemp("", "childjava"); build.err != nil {
 			return
 		}
-		cmd := exec.Command("go", "build", "-o", build.dir, "./classic", "./modern", "./tee", "../../cmd/kcl")
+		cmd := exec.Command("go", "build", "-o", build.dir, "./classic", "./modern", "./tee", "./probe", "../../cmd/kcl")
 		var out []byte
 		if out, build.err = cmd.CombinedOutput(); build.err != nil {
 			build.err = fmt.Errorf("%w: %s", build.err, out)
@@ -143,7 +145,7 @@ var build struct {
 }
 
 func TestMain(m *testing.M) {
-	if err := flag.Set("test.parallel", "4"); err != nil { // most of the time a daemon waits
+	if err := flag.Set("test.parallel", "6"); err != nil { // most of the time a daemon waits
 		panic(err)
 	}
 	code := m.Run()
@@ -159,13 +161,12 @@ func (s *scene) taped(child, args string) string {
 }
 
 // java starts Amazon's daemon.
-func (s *scene) java(executable string, changes map[string]string, options ...string) *stagetest.Process {
+func (s *scene) java(executable string, changes map[string]string) *stagetest.Process {
 	s.Helper()
 	jars := filepath.Join(stagetest.Cache(s.T), "childjava", testJars)
-	args := append([]string{"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}, options...)
-	args = append(args, "-cp", filepath.Join(jars, "*"), "software.amazon.kinesis.multilang.MultiLangDaemon",
-		"--properties-file", s.properties(executable, changes))
-	return stagetest.Start(s.T, "MultiLangDaemon", exec.Command("java", args...))
+	cmd := exec.Command("java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", filepath.Join(jars, "*"),
+		"software.amazon.kinesis.multilang.MultiLangDaemon", "--properties-file", s.properties(executable, changes))
+	return stagetest.Start(s.T, "MultiLangDaemon", cmd)
 }
 
 // launched starts Amazon's daemon through kcl java, which must do without Maven and any repository.
@@ -325,14 +326,27 @@ func (s *scene) reshard(change func(context.Context, []string) error) {
 	s.must(change(s.Context(), open))
 }
 
-// keep copies the transcripts into the folder that KCL_INTEROP_TRANSCRIPTS names, if it does, under the scene's name.
-func (s *scene) keep(name string) {
+// recording is the folder that the transcripts are kept in, if they are.
+var recording = os.Getenv("KCL_INTEROP_TRANSCRIPTS")
+
+// many is n, or little of it where transcripts are recorded that people should be able to read.
+func many(n int) int {
+	if recording != "" {
+		return max(1, n/50)
+	}
+	return n
+}
+
+// keep writes the transcripts, normalised, into the folder that KCL_INTEROP_TRANSCRIPTS names, if it does.
+func (s *scene) keep(name, jars, child string) {
 	s.Helper()
-	dir := os.Getenv("KCL_INTEROP_TRANSCRIPTS")
-	if dir == "" {
+	if recording == "" {
 		return
 	}
 	for i, text := range readAll(s.T, filepath.Join(s.said, "*.txt")) {
-		s.must(os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%d.txt", name, i+1)), []byte(text), 0o600))
+		text = fmt.Sprintf("# %s, conversation %d: %s\n%s", name, i+1, pairing(s.T, jars, child), transcript.Normalise(text))
+		_, err := transcript.Parse(text)
+		s.must(err)
+		s.must(os.WriteFile(filepath.Join(recording, fmt.Sprintf("%s-%d.txt", name, i+1)), []byte(text), 0o644))
 	}
 }

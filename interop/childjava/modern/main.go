@@ -99,7 +99,13 @@ func (p *processor) Close(ctx context.Context, why stream.EndReason, cp stream.C
 // ask makes one checkpoint, again where that is worth it, and notes each answer.
 func (p *processor) ask(ctx context.Context, cp stream.Checkpointer, at stream.Position, during string) error {
 	for attempt := 1; ; attempt++ {
+		asked := time.Now()
 		err := cp.Checkpoint(ctx, at)
+		if refused, ok := errors.AsType[*kcl.CheckpointError](err); ok {
+			if note := p.diary.Note("%s came after %v", refused.Name, time.Since(asked).Round(100*time.Millisecond)); note != nil {
+				return note
+			}
+		}
 		if note := p.diary.Note("%s checkpoint %v", during, err); note != nil {
 			return note
 		}

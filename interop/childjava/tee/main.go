@@ -12,9 +12,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -31,6 +33,7 @@ func run(dir, program string, args ...string) (int, error) {
 	if err != nil {
 		return 1, err
 	}
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a write to a daemon that is gone must not end this process
 	t := &transcript{file: file}
 	cmd := exec.Command(program, args...)
 	cmd.Stderr = os.Stderr
@@ -84,7 +87,7 @@ func (t *transcript) hand(mark string, from io.Reader, to io.Writer) {
 		}
 		if len(line) > 0 {
 			if _, err := io.WriteString(to, line); err != nil {
-				return
+				to = io.Discard // that side is gone; what the other says is of interest all the same
 			}
 		}
 		if err != nil {
