@@ -52,7 +52,8 @@ const (
 // the others wait. They are never deregistered: other workers read with them, too.
 type Consumers struct {
 	FanOut
-	http aws.HTTPClient
+	http    aws.HTTPClient
+	opening chan struct{} // capacity: the calls to subscribe that may be under way
 
 	mu      sync.Mutex
 	streams map[string]*consumer // by ARN
@@ -73,6 +74,10 @@ type consumer struct {
 	countAt time.Time // when the next one counts
 }
 
+// openAtOnce bounds the calls to subscribe that are under way. net/http dials for each call that finds no connection ready, so
+// hundreds of shards that begin together would make a hundred connections, of which a few carry everything.
+const openAtOnce = 16
+
 // NewConsumers returns a registry that has registered nothing yet.
 func NewConsumers(f FanOut) (*Consumers, error) {
 	def(&f.IdleTimeout, defaultIdleTimeout)
@@ -81,7 +86,7 @@ func NewConsumers(f FanOut) (*Consumers, error) {
 	if f.Logger == nil {
 		f.Logger = slog.Default()
 	}
-	c := &Consumers{FanOut: f, streams: map[string]*consumer{}}
+	c := &Consumers{FanOut: f, opening: make(chan struct{}, openAtOnce), streams: map[string]*consumer{}}
 	var errs []error
 	if f.Client == nil {
 		errs = append(errs, errors.New("fetch: Client is required"))

@@ -45,6 +45,12 @@ var (
 
 // subscribe makes the call. The subscription lasts until it is closed, ctx ends, or the service ends it.
 func (c *Consumers) subscribe(ctx context.Context, w *Wire, arn string, s Shard, at place) (sub *subscription, err error) {
+	select {
+	case c.opening <- struct{}{}:
+		defer func() { <-c.opening }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	err = w.inEither(ctx, c.Logger, func(f decode.Format) (got decode.Format, err error) {
 		sub, got, err = c.subscribeIn(ctx, f, &kinesis.SubscribeToShardInput{
 			ConsumerARN: aws.String(arn), ShardId: aws.String(string(s.ID)), StartingPosition: at.start(),
