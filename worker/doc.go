@@ -47,13 +47,26 @@
 //   - at its start, if a stream does not exist, something is not permitted, or the lease table is not one that this version may
 //     use; the error names the call, the resource and the remedy;
 //   - if the lease table is deleted, is closed to the worker, or enters a state that this version must not work in;
-//   - if the only stream is deleted; of several the others go on, and Status.Problems names the one;
+//   - if the only stream is deleted, in a table of one; of several the others go on, and Status.Problems names the one;
 //   - with ExitWorker, if a processor fails;
 //   - if draining took too long; it names the shards that were cut off.
 //
 // Nothing else ends it. Throttling, time-outs and services that are down are tried again, for each shard on its own, until they
 // work; so is a stream that is still being created, and an endpoint that does not answer. A permission on a stream
 // that is taken away while the worker runs shows in Status.Problems, with the remedy.
+//
+// # Streams that come and go
+//
+// With Config.ListStreams the streams are asked for each minute instead of being fixed:
+//
+//	named for the first time   the leader makes its leases, and the fleet reads it from Stream.Start
+//	not named any more         every worker drains it; its leases stay, unless Former.DeleteUnlisted
+//	named again                read on from its checkpoints
+//	retired                    drained; its leases are deleted after Former.After
+//	deleted                    drained; Status.Problems names it while it is listed; leases as retired, unless Former.KeepGone
+//	deleted and created anew   another stream: the first as deleted, the second read from Stream.Start
+//
+// The last two hold for several fixed Streams, too. A list that cannot be had changes nothing but Status.Problems.
 //
 // # Seeing what it does
 //
