@@ -63,3 +63,16 @@ func repeats(d *json.Decoder) bool {
 	}
 	return found
 }
+
+// FuzzGetRecordsCBOR says that what a library reads as CBOR and as an answer we read the same, and that neither reads what
+// is no CBOR.
+func FuzzGetRecordsCBOR(f *testing.F) {
+	for _, b := range cborBodies() {
+		if len(b) < 2000 {
+			f.Add(b)
+		}
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		compareCBOR(t, body)
+	})
+}
