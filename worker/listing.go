@@ -35,6 +35,8 @@ const (
 	describesAtOnce = 4
 	describesInTurn = 60
 	describeTimeout = 20 * time.Second
+	// listAgain is how soon ListStreams is called again after it failed.
+	listAgain = 10 * time.Second
 	// relistPause is the least time between two calls of ListStreams.
 	relistPause = time.Second
 	// leastListTimeout is how long ListStreams may take at least.
@@ -101,13 +103,14 @@ func (w *Worker) watchStreams(ctx context.Context) {
 			return
 		}
 		if due := !time.Now().Before(nextList); due || asked {
-			if w.cfg.ListStreams != nil {
-				_ = w.relist(ctx) // noted; the last list stays
+			wait := w.cfg.ListInterval
+			if w.cfg.ListStreams != nil && w.relist(ctx) != nil { // noted; the last list stays
+				wait = min(wait, listAgain)
 			}
 			if due {
 				w.doubtInTurn()
 			}
-			nextList = time.Now().Add(w.cfg.ListInterval)
+			nextList = time.Now().Add(wait)
 		}
 		w.describe(ctx)
 		if ctx.Err() != nil {

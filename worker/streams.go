@@ -36,7 +36,8 @@ type Stream struct {
 //
 // No list at all is not the same as an empty one, which ends all reading: return an error if the streams cannot be told. Then, and
 // if the list has a mistake, the last good one stays in force, nothing is deleted, and Status.Problems says so. So it is if a
-// call takes longer than the interval (at least 10 s); but it must return once ctx ends.
+// call takes longer than the interval (at least 10 s); but it must return once ctx ends. The next call follows 10 s after one
+// that failed.
 type Lister func(ctx context.Context) ([]Stream, error)
 
 // Former says what becomes of the leases of streams that are not read any more: because ListStreams does not name them, or
