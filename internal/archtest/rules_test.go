@@ -96,6 +96,7 @@ var rows = map[string][]string{
 	"interop/internal/fleettest":       {"stream", "internal/ledger", "local", "interop/internal/stagetest", sdk, kinesis},
 	"interop/fleet":                    {},
 	"interop/fleet/goworker":           {"stream", "worker", "lease/dynamolease", "github.com/aws/aws-sdk-go-v2"},
+	"interop/tables":                   {},
 	"interop/childjava/probe":          {},
 }
 

@@ -127,13 +127,21 @@ func (w Watch) wrongWithLeader(v View) []Problem {
 	switch {
 	case v.Leader == nil || v.Leader.Released:
 		if seen := w.stood(w.lock.ownerAt); w.lasts(seen, grace) {
-			problems = append(problems, Problem{kind: "leaderless", What: "nobody leads: leases are not assigned", For: Span(seen)})
+			problems = append(problems, Problem{kind: "leaderless", What: leaderless(v), For: Span(seen)})
 		}
 	case v.Leader.Life == Silent:
 		problems = append(problems, Problem{Worker: v.Leader.Worker, For: v.Leader.Age, kind: "lock",
 			What: fmt.Sprintf("the leader's lock has not been renewed for %s, longer than it lasts, and nobody takes it: leases are not assigned", rough(time.Duration(v.Leader.Age)))})
 	}
 	return problems
+}
+
+// leaderless says what it means that nobody leads. Workers of KCL 1.x and 2.x take leases themselves and report nothing.
+func leaderless(v View) string {
+	if slices.ContainsFunc(v.Workers, func(w Worker) bool { return w.Reports }) {
+		return "nobody leads: leases are not assigned"
+	}
+	return "nobody leads and no worker reports: leases are not assigned, unless by workers of KCL 1.x or 2.x, which do neither"
 }
 
 // rough rounds a duration to what a person wants to know.

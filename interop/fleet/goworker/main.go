@@ -30,7 +30,7 @@ import (
 type options struct {
 	endpoint, app, stream, id, deliveries string
 	lease                                 time.Duration
-	adopt, single                         bool
+	adopt, single, fanOut                 bool
 }
 
 func main() {
@@ -43,6 +43,7 @@ func main() {
 	flag.DurationVar(&o.lease, "lease", 10*time.Second, "lease duration")
 	flag.BoolVar(&o.adopt, "adopt", false, "set AdoptOldTable")
 	flag.BoolVar(&o.single, "single", false, "set SingleTable")
+	flag.BoolVar(&o.fanOut, "fanout", false, "read by enhanced fan-out instead of polling")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -65,7 +66,12 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	var assignments atomic.Int64
+	var reading worker.Reading
+	if o.fanOut {
+		reading.FanOut = &worker.FanOut{}
+	}
 	w, err := worker.New(worker.Config{
+		Reading:     reading,
 		Application: o.app,
 		Streams:     []string{o.stream},
 		NewProcessor: func(_ context.Context, a stream.Assignment) (stream.Processor, error) {

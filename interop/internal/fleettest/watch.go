@@ -68,11 +68,11 @@ type watch struct {
 	leaders map[string]string
 	moves   []Move
 	faults  []string
-	renewed map[string]int // writes that moved a checkpoint, by worker
+	writes  map[string]int // that succeeded, by worker
 }
 
 func newWatch(s *local.Server) *watch {
-	return &watch{server: s, direct: s.HTTPClient(), leaders: map[string]string{}, renewed: map[string]int{}}
+	return &watch{server: s, direct: s.HTTPClient(), leaders: map[string]string{}, writes: map[string]int{}}
 }
 
 const dynamoTarget = "DynamoDB_20120810."
@@ -231,6 +231,7 @@ func caller(h http.Header) string {
 func (w *watch) judge(table, by string, before, after Row) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.writes[by]++
 	if before["leaseKey"]+before["key"]+after["leaseKey"]+after["key"] == "" {
 		return
 	}
@@ -287,7 +288,6 @@ func (w *watch) judgeProgressLocked(key, by string, before, after Row) {
 	if at == to && before["pendingCheckpoint"] == after["pendingCheckpoint"] {
 		return
 	}
-	w.renewed[by]++
 	if by != before.Owner() {
 		w.faultLocked("%s checkpoints %s, whose owner is %s", by, key, before.Owner())
 	}
