@@ -34,7 +34,7 @@ import (
 const (
 	streamName  = "orders"
 	application = "orders-app" // of every scenario, and so the name of its lease table
-	patience    = 90 * time.Second
+	patience    = 3 * time.Minute
 )
 
 // scene is one scenario: a server, children that write diaries, and the daemons that were started.
