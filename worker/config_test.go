@@ -60,6 +60,17 @@ func TestConfigNamesTheField(t *testing.T) {
 		{func(c *worker.Config) { c.Balance.MaxThroughput = math.NaN() }, "Balance.MaxThroughput NaN is not above 0"},
 		{func(c *worker.Config) { c.Balance.Threshold = 101 }, "Balance.Threshold 101 is not a percentage within 1 to 100"},
 		{func(c *worker.Config) { c.Balance.Damping = -5 }, "Balance.Damping -5 is not a percentage within 1 to 100"},
+		{func(c *worker.Config) { c.Reading.FanOut = &worker.FanOut{ConsumerName: "a b"} },
+			`Reading.FanOut.ConsumerName "a b" is not 1 to 128 of letters, digits, _, . and -`},
+		{func(c *worker.Config) { c.Reading.FanOut = &worker.FanOut{IdleTimeout: -1} }, "Reading.FanOut.IdleTimeout -1ns is negative"},
+		{func(c *worker.Config) { c.Reading.FanOut = &worker.FanOut{ConsumerARNs: []string{"app"}} },
+			`Reading.FanOut.ConsumerARNs has "app", which is no ARN of a consumer`},
+		{func(c *worker.Config) {
+			c.Reading.FanOut = &worker.FanOut{ConsumerARNs: []string{"arn:aws:kinesis:us-east-1:1:stream/other/consumer/a:1"}}
+		}, "Reading.FanOut.ConsumerARNs has arn:aws:kinesis:us-east-1:1:stream/other/consumer/a:1, whose stream is none of Streams"},
+		{func(c *worker.Config) {
+			c.Reading.FanOut = &worker.FanOut{ConsumerARNs: []string{"arn:aws:kinesis:us-east-1:1:stream/orders/consumer/a:1"}}
+		}, ""},
 		{func(c *worker.Config) { c.OnFailure = 9 }, "OnFailure 9 is neither RestartShard nor ExitWorker"},
 	}
 	for _, test := range tests {

@@ -84,10 +84,33 @@
 // processor that ignores that is left behind two seconds later, without its lease. A shard that moves to balance the load is left in the
 // same way, within Config.HandoffTimeout.
 //
+// # Polling and fan-out
+//
+// By default a worker polls. Config.Reading.FanOut selects enhanced fan-out instead: each application has 2 MB/s per shard for
+// itself, and records arrive some 70 ms after they were put instead of some hundred. It costs money for each shard and hour
+// that a consumer is registered, and for each GB read, which is why it has to be asked for; under kcl run the rules of the Java
+// daemon hold, where it is the default.
+//
+// The first worker registers a consumer on each stream, under the application's name unless it is given another, and all use it.
+// Nothing ever deregisters it: other workers may be reading. Do so yourself when the application is gone, since it costs as long
+// as it is registered. A stream takes 20 consumers. Where fan-out is not to be had, the stream is polled, and one warning says
+// why; FanOut.Required forbids that.
+//
+// The service lets one subscription of a consumer read a shard, and refuses another for five seconds. After a worker has
+// crashed right behind its subscription, or where two applications share a consumer, a shard waits for that long.
+//
+// Subscriptions share a few HTTP/2 connections of their own, about one for each hundred shards, if the Kinesis client has the
+// SDK's own kind of HTTP client (aws/transport/http.BuildableClient, the default), and then the service sends at most 512 KiB
+// ahead for each shard. A client of another kind is used as it is. A subscription whose records are not taken for ten seconds is
+// closed, and made again behind the last record taken.
+//
 // # Permissions
 //
-// On the streams: kinesis:DescribeStreamSummary, ListShards, GetShardIterator and GetRecords. On the lease table: see package
-// dynamolease. All workers need all of them, since any may become the leader.
+// On the streams: kinesis:DescribeStreamSummary, ListShards, GetShardIterator and GetRecords. With fan-out also
+// kinesis:DescribeStreamConsumer and RegisterStreamConsumer on the streams and their consumers (not if ConsumerARNs has them), and
+// SubscribeToShard on the consumers (arn:aws:kinesis:<region>:<account>:stream/<stream>/consumer/<name>:*); GetShardIterator
+// and GetRecords are then needed only for polling in its place. On the lease table: see package dynamolease. All workers need all
+// of them, since any may become the leader.
 //
 // # Together with Java
 //

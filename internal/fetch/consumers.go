@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -57,6 +58,7 @@ type Consumers struct {
 
 	mu      sync.Mutex
 	streams map[string]*consumer // by ARN
+	next    map[Shard]time.Time  // when a shard that is not being read may be subscribed to
 }
 
 // consumer is that of one stream.
@@ -86,7 +88,7 @@ func NewConsumers(f FanOut) (*Consumers, error) {
 	if f.Logger == nil {
 		f.Logger = slog.Default()
 	}
-	c := &Consumers{FanOut: f, opening: make(chan struct{}, openAtOnce), streams: map[string]*consumer{}}
+	c := &Consumers{FanOut: f, opening: make(chan struct{}, openAtOnce), streams: map[string]*consumer{}, next: map[Shard]time.Time{}}
 	var errs []error
 	if f.Client == nil {
 		errs = append(errs, errors.New("fetch: Client is required"))
@@ -125,6 +127,26 @@ func (c *Consumers) of(stream string) *consumer {
 		c.streams[stream] = known
 	}
 	return known
+}
+
+// begin returns when the shard may be subscribed to, as its last reader in this process left it.
+func (c *Consumers) begin(s Shard) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := c.next[s]
+	delete(c.next, s)
+	return at
+}
+
+// end notes when the shard may be subscribed to by the next reader.
+func (c *Consumers) end(s Shard, at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	maps.DeleteFunc(c.next, func(_ Shard, at time.Time) bool { return at.Before(now) })
+	if at.After(now) {
+		c.next[s] = at
+	}
 }
 
 // errPoll says that a stream cannot be read by fan-out.

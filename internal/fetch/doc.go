@@ -4,7 +4,7 @@
 //	    ▲                                                                                                   │
 //	    └── expired or refused: opened again behind the last page sent ◄────────────────────────────────────┘
 //
-// Guarantees of [Poll]:
+// Guarantees of [Poll], and of [Subscribe], which reads by enhanced fan-out:
 //
 //   - What it sends is every record behind [Config.From] that the shard holds, each once, in order, whatever fails on the way.
 //     Before the first record it reads again AT the checkpoint, or from the time when LATEST was first asked for.
@@ -23,6 +23,24 @@
 // second: with the default of 250 ms a shard that is silent for 10 s is read once a second, and a single record put then
 // is seen after half a second on average. The first record brings the short wait back. All waits have up to a tenth of
 // jitter, so that many shards do not ask in step.
+//
+// # Subscriptions
+//
+//	consumer ─► subscribe ─► prelude of a frame ─► budget ─► rest of it ─► as above ─► channel
+//	               ▲                                                        │
+//	               ├── renewed at 4½ minutes: the new one takes over, what both bring is dropped once
+//	               └── ended, broken, silent, taken away, not taken: again behind what was delivered ◄──┘
+//
+// One goroutine reads a subscription, frame by frame, and only what there is room for. It begins AT the checkpoint until
+// something behind it came, then behind the last record or the continuation number, whichever is further; that number moves
+// on idle shards, too. Calls for one shard are a second apart, and five behind one that succeeded, as the service demands
+// of all readers with one consumer. A subscription that is taken away waits longer each time, so that the former owner
+// of a shard does not fight with the new one.
+//
+// A page that nobody takes, or for which there is no room, costs the subscription after [FanOut.Patience]: what the service
+// has sent ahead is given up and comes again. So blocked receivers hold pages within the budget and nothing else.
+//
+// Where fan-out is refused for good, Subscribe goes on as Poll from where it stands. See [Consumers].
 //
 // # What is elsewhere
 //

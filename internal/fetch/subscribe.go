@@ -59,9 +59,10 @@ func Subscribe(ctx context.Context, cfg Config, consumers *Consumers, pages chan
 		return err
 	}
 	s := &subscriber{poller: newPoller(cfg), consumers: consumers, consumer: consumers.of(cfg.Shard.StreamARN)}
-	s.proven = s.place
+	s.proven, s.next = s.place, consumers.begin(cfg.Shard)
 	err = s.run(ctx, pages)
 	s.drop()
+	consumers.end(cfg.Shard, s.next)
 	if errors.Is(err, errPoll) {
 		s.due, s.failures = time.Time{}, 0
 		return s.poll(ctx, pages)

@@ -240,6 +240,21 @@ func TestSubscribe43KeepsTheServicesPace(t *testing.T) {
 	})
 }
 
+// A shard that is left and taken up again in one process waits for its turn without being refused.
+func TestSubscribe43ReadAgainAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, local.Config{})
+		consumers := r.consumers(fetch.FanOut{})
+		r.put("a")
+		for range 5 {
+			rd := r.subscribeWith(r.fanOutConfig(), consumers)
+			rd.want("a")
+			rd.stop()
+		}
+		r.noFailures()
+	})
+}
+
 // other subscribes as another worker does that reads with the same consumer, and returns what it reads from.
 func (r *rig) other(consumer string) *kinesis.SubscribeToShardEventStream {
 	r.t.Helper()
