@@ -87,9 +87,9 @@
 // # Polling and fan-out
 //
 // By default a worker polls. Config.Reading.FanOut selects enhanced fan-out instead: each application has 2 MB/s per shard for
-// itself, and records arrive some 70 ms after they were put instead of some hundred. It costs money for each shard and hour
-// that a consumer is registered, and for each GB read, which is why it has to be asked for; under kcl run the rules of the Java
-// daemon hold, where it is the default.
+// itself, and the service sends records as they come, within 70 ms on average by its own account, instead of being asked. It
+// costs money for each shard and hour that a consumer is registered, and for each GB read, which is why it has to be asked for;
+// under kcl run the rules of the Java daemon hold, where it is the default.
 //
 // The first worker registers a consumer on each stream, under the application's name unless it is given another, and all use it.
 // Nothing ever deregisters it: other workers may be reading. Do so yourself when the application is gone, since it costs as long

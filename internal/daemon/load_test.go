@@ -2,9 +2,12 @@ package daemon_test
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/kinesis-go/kcl/internal/daemon"
 	"github.com/kinesis-go/kcl/stream"
@@ -190,6 +193,27 @@ func TestD60_RetrievalMode(t *testing.T) {
 	} {
 		if got := load(t, text).Retrieval; got != want {
 			t.Errorf("%q selects %s, want %s", text, got, want)
+		}
+	}
+}
+
+// FANOUT by name means fan-out or nothing, as in Java; by default a worker may poll instead.
+func TestD60_FanOutOfTheWorker(t *testing.T) {
+	of := func(text string) *worker.FanOut {
+		return load(t, text).Worker(nil, nil, slog.New(slog.DiscardHandler)).Reading.FanOut
+	}
+	const arn = "arn:aws:kinesis:us-east-1:123456789012:stream/orders/consumer/c:1"
+	for text, want := range map[string]*worker.FanOut{
+		"retrievalMode = POLLING\n":          nil,
+		"maxRecords = 10\n":                  nil,
+		"":                                   {ConsumerName: "app"},
+		"retrievalMode = FANOUT\n":           {ConsumerName: "app", Required: true},
+		"fanoutConfig.consumerName = mine\n": {ConsumerName: "mine"},
+		"fanoutConfig.consumerArn = " + arn + "\n":                {ConsumerName: "app", ConsumerARNs: []string{arn}},
+		"retrievalMode = DEFAULT\nretryGetRecordsInSeconds = 0\n": {ConsumerName: "app"},
+	} {
+		if diff := cmp.Diff(want, of(text)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", text, diff)
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,6 +16,67 @@ import (
 	"github.com/kinesis-go/kcl/local"
 	"github.com/kinesis-go/kcl/stream"
 )
+
+// BenchmarkSubscribeLatency is how long a record takes from before it is put until the receiver has its page, over HTTP/2 on
+// this machine's own network, one record at a time on an idle shard. The server sends within the call that puts.
+func BenchmarkSubscribeLatency(b *testing.B) {
+	quiet := slog.New(slog.DiscardHandler)
+	srv := local.New(local.Config{Logger: quiet})
+	if err := srv.CreateStream(orders, 1); err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(b.Context())
+	at, served := listenOn(ctx, b, srv)
+	cfg := srv.AWSConfigAt(at)
+	cfg.HTTPClient = nil // the SDK's own
+	consumers, err := fetch.NewConsumers(fetch.FanOut{Client: kinesis.NewFromConfig(cfg), Name: "app", Logger: quiet})
+	if err != nil {
+		b.Fatal(err)
+	}
+	pages, done := make(chan fetch.Page), make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = fetch.Subscribe(ctx, fetch.Config{
+			Client: consumers.Client, Shard: fetch.Shard{Stream: orders, StreamARN: arn, ID: first}, From: stream.TrimHorizon,
+			Budget: fetch.NewBudget(256 << 20), Logger: quiet,
+		}, consumers, pages)
+	}()
+	var took []time.Duration
+	data := bytes.Repeat([]byte("x"), 1<<10)
+	for b.Loop() {
+		began := time.Now()
+		if _, _, err := srv.Put(orders, "key", data); err != nil {
+			b.Fatal(err)
+		}
+		p := <-pages
+		took = append(took, time.Since(began))
+		p.Release()
+	}
+	took = took[1:] // the first one waited for the subscription
+	if len(took) > 0 {
+		slices.Sort(took)
+		b.ReportMetric(float64(took[len(took)/2].Microseconds()), "µs-median")
+		b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "µs-p99")
+	}
+	cancel()
+	<-done
+	<-served
+}
+
+// listenOn listens on a free port of this machine until ctx ends.
+func listenOn(ctx context.Context, b *testing.B, srv *local.Server) (url string, done <-chan struct{}) {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = srv.Serve(ctx, l)
+	}()
+	return "http://" + l.Addr().String(), ended
+}
 
 // BenchmarkPoll reads a full shard again and again, without pauses, from a server in the same process. What it costs is
 // mostly the SDK's decoding of JSON.
