@@ -50,10 +50,9 @@ func startOf(c Config) place {
 func (pl place) request(s Shard) *kinesis.GetShardIteratorInput {
 	in := &kinesis.GetShardIteratorInput{
 		ShardId: aws.String(string(s.ID)), ShardIteratorType: pl.kind,
-		StartingSequenceNumber: nonEmpty(pl.sequence), StreamARN: nonEmpty(s.StreamARN),
-	}
-	if in.StreamARN == nil {
-		in.StreamName = aws.String(s.Stream)
+		StartingSequenceNumber: nonEmpty(pl.sequence),
+		// Both, as the Java KCL sends them: some servers that are not AWS know this by the name only (ferrokinesis 0.7).
+		StreamARN: nonEmpty(s.StreamARN), StreamName: nonEmpty(s.Stream),
 	}
 	if !pl.at.IsZero() {
 		in.Timestamp = aws.Time(pl.at)

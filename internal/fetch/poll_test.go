@@ -112,9 +112,9 @@ func TestPoll04and34LimitAndARN(t *testing.T) {
 		}
 		rd.want("c")
 		rd.stop()
-		for _, op := range []string{"GetShardIterator", "GetRecords"} {
+		for op, name := range map[string]string{"GetShardIterator": "orders", "GetRecords": ""} { // GetRecords takes no name
 			for _, c := range r.wire.all(op) {
-				if c.body.StreamARN != arn || c.body.StreamName != "" || op == "GetRecords" && c.body.Limit != 2 {
+				if c.body.StreamARN != arn || c.body.StreamName != name || op == "GetRecords" && c.body.Limit != 2 {
 					t.Errorf("%s with ARN %q, name %q, limit %d", op, c.body.StreamARN, c.body.StreamName, c.body.Limit)
 				}
 			}

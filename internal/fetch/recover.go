@@ -131,10 +131,7 @@ type listing struct {
 }
 
 func (p *poller) list(ctx context.Context) (l listing, err error) {
-	in := &kinesis.ListShardsInput{StreamARN: nonEmpty(p.Shard.StreamARN)}
-	if in.StreamARN == nil {
-		in.StreamName = aws.String(p.Shard.Stream)
-	}
+	in := &kinesis.ListShardsInput{StreamARN: nonEmpty(p.Shard.StreamARN), StreamName: nonEmpty(p.Shard.Stream)}
 	for {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
 		out, err := p.Client.ListShards(call, in, once)

@@ -19,7 +19,8 @@ var errStreamGone = errors.New("stream does not exist any more")
 
 // listShards returns all pages of a stream's shards; an empty filter lists every shard there is.
 func (l *Leader) listShards(ctx context.Context, s Stream, filter lineage.Filter) ([]lineage.Shard, error) {
-	in := &kinesis.ListShardsInput{StreamARN: aws.String(s.ARN)}
+	// Both, as the Java KCL sends them: some servers that are not AWS know ListShards by the name only (ferrokinesis 0.7).
+	in := &kinesis.ListShardsInput{StreamARN: aws.String(s.ARN), StreamName: aws.String(s.Name)}
 	if filter != "" {
 		in.ShardFilter = &types.ShardFilter{Type: types.ShardFilterType(filter)}
 		if filter == lineage.AtTimestamp {

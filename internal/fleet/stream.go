@@ -96,7 +96,7 @@ func Describe(ctx context.Context, client *kinesis.Client, name string, multi bo
 // MayList tells whether this worker may list the shards of s. Only the leader does, and any worker may become it: who may not
 // is told at once, not when the leader dies.
 func MayList(ctx context.Context, client *kinesis.Client, s Stream) error {
-	_, err := client.ListShards(ctx, &kinesis.ListShardsInput{StreamARN: aws.String(s.ARN), MaxResults: aws.Int32(1)})
+	_, err := client.ListShards(ctx, &kinesis.ListShardsInput{StreamARN: aws.String(s.ARN), StreamName: aws.String(s.Name), MaxResults: aws.Int32(1)})
 	if err != nil {
 		return fmt.Errorf("list the shards of %s: %w", s.Name, Explain(err, s.Name))
 	}

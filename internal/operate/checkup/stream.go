@@ -43,13 +43,14 @@ func (s Subject) checkStream(ctx context.Context, r *report, name string) {
 	if d.EncryptionType == types.EncryptionTypeKms {
 		r.add(Note, about, "it is encrypted with the key "+aws.ToString(d.KeyId), "readers need kms:Decrypt on that key")
 	}
-	s.checkReading(ctx, r, about, d.StreamARN)
+	s.checkReading(ctx, r, about, d)
 	s.checkConsumers(ctx, r, about, d)
 }
 
 // checkReading makes the calls of a reader on one shard.
-func (s Subject) checkReading(ctx context.Context, r *report, about string, arn *string) {
-	list, err := s.Kinesis.ListShards(ctx, &kinesis.ListShardsInput{StreamARN: arn, MaxResults: aws.Int32(1)})
+func (s Subject) checkReading(ctx context.Context, r *report, about string, d *types.StreamDescriptionSummary) {
+	arn, name := d.StreamARN, d.StreamName
+	list, err := s.Kinesis.ListShards(ctx, &kinesis.ListShardsInput{StreamARN: arn, StreamName: name, MaxResults: aws.Int32(1)})
 	if err != nil {
 		r.refuse(about, "kinesis:ListShards", about, err)
 		return
@@ -59,7 +60,7 @@ func (s Subject) checkReading(ctx context.Context, r *report, about string, arn 
 		return
 	}
 	it, err := s.Kinesis.GetShardIterator(ctx, &kinesis.GetShardIteratorInput{
-		StreamARN: arn, ShardId: list.Shards[0].ShardId, ShardIteratorType: types.ShardIteratorTypeTrimHorizon})
+		StreamARN: arn, StreamName: name, ShardId: list.Shards[0].ShardId, ShardIteratorType: types.ShardIteratorTypeTrimHorizon})
 	if err != nil {
 		r.refuse(about, "kinesis:GetShardIterator", about, err)
 		return
