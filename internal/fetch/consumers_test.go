@@ -107,6 +107,12 @@ func TestConsumer36ManyWorkersAtOnce(t *testing.T) {
 				refused++
 			}
 		}
+		_, failures := r.failed()
+		for _, err := range failures { // the one shard is in demand; the consumer is not
+			if strings.Contains(err.Error(), "register consumer") {
+				t.Errorf("failure %v, want that the other's consumer is used", err)
+			}
+		}
 		if refused != 7 {
 			t.Errorf("%d registrations were refused, want 7 of 8", refused)
 		}
