@@ -44,6 +44,7 @@
 //
 // # What is elsewhere
 //
-// This package does not decide what becomes of records, and knows nothing of leases. An answer is decoded by the SDK, in
-// Poll's call method alone; what is made of it, from the splitting on, does not depend on how it came.
+// This package does not decide what becomes of records, and knows nothing of leases. Answers are decoded by package decode,
+// inside the SDK's stack, and events of subscriptions likewise; what is made of them does not depend on how they came. The
+// memory that an answer was received in is the one its records lie in, and is in the budget as a whole.
 package fetch
