@@ -3,6 +3,7 @@ package sim_test
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -35,7 +36,7 @@ func (w *world) happen() {
 		w.add(w.newID())
 		return
 	}
-	switch w.r.IntN(23) {
+	switch w.r.IntN(24) {
 	case 0, 1:
 		n.kill("now")
 	case 2, 3: // between any two requests, or between a request and its reply
@@ -46,6 +47,9 @@ func (w *world) happen() {
 		n.kill("to be started anew")
 		w.add(n.id)
 	case 5, 6: // a rolling restart
+		if w.r.IntN(2) == 0 {
+			w.layOut()
+		}
 		w.leave(n)
 		w.add(w.newID())
 	case 7, 8:
@@ -67,13 +71,16 @@ func (w *world) happen() {
 		if w.plan.streams > 1 && len(w.reading()) > 1 {
 			w.deleteStream()
 		}
-	case 18: // whoever takes a lease next freezes before anybody else sees that it has
-		s := &snare{after: time.Duration(w.r.IntN(600)) * time.Millisecond, d: time.Duration(8+w.r.IntN(10)) * time.Second}
-		w.ledger.note("snare: %v after a lease is taken, for %v", s.after, s.d)
-		w.snare.Store(s)
-		w.leave(n) // somebody takes its leases
+	case 18, 19: // whoever takes a lease next freezes before anybody else sees that it has
+		w.layOut()
+		for _, other := range w.running() {
+			if !other.leads.Load() {
+				n = other
+			}
+		}
+		w.leave(n) // somebody takes its leases, under the eyes of the leader
 		w.add(w.newID())
-	case 19:
+	case 20:
 		w.changeList()
 	default:
 		if w.births < w.plan.most {
@@ -102,15 +109,27 @@ func (w *world) cut(n *node) {
 	})
 }
 
-// snare freezes the next worker that takes a lease.
+// snare freezes the next worker that takes a lease although it has others. These expire first, so that it seems to be dead while it
+// trusts the one that it took. It does not lead: the leader is to look on.
 type snare struct{ after, d time.Duration }
+
+func (w *world) layOut() {
+	s := &snare{after: time.Duration(w.r.IntN(600)) * time.Millisecond, d: time.Duration(9+w.r.IntN(9)) * time.Second}
+	w.ledger.note("snare: %v after a lease is taken, for %v", s.after, s.d)
+	w.snare.Store(s)
+}
 
 // spring is called when a worker has taken a lease.
 func (w *world) spring(n *node) {
 	s := w.snare.Load()
-	if s == nil || n.isDead() || !w.snare.CompareAndSwap(s, nil) {
+	if s == nil || n.isDead() || n.leads.Load() {
 		return
 	}
+	others := slices.ContainsFunc(slices.Collect(maps.Values(w.ledger.believed(n))), func(d time.Duration) bool { return d > leaseDuration/3 })
+	if !others || !w.snare.CompareAndSwap(s, nil) {
+		return
+	}
+	w.ledger.note("the snare catches %s", n)
 	go func() { // ends by itself
 		time.Sleep(s.after)
 		if !n.isDead() && n.frozen() == nil {
