@@ -207,14 +207,16 @@ func (p *poller) send(ctx context.Context, page Page, pages chan<- Page) error {
 	return nil
 }
 
-// advance notes that a page is out of our hands: reading never goes back behind it.
-func (p *poller) advance(page Page) {
-	if page.last == "" {
-		return
+// advance notes that a page is out of our hands, and reports whether that moved the place where reading stands. It never moves
+// back: what a subscription brings first may have been delivered by the one before while this one was in the making.
+func (p *poller) advance(page Page) bool {
+	if page.last == "" || behindAll(page.last).Compare(p.floor) < 0 {
+		return false
 	}
 	p.place = place{kind: types.ShardIteratorTypeAfterSequenceNumber, sequence: string(page.last)}
 	p.floor = behindAll(page.last)
 	p.moved = true
+	return true
 }
 
 // read makes one call, opening an iterator for it if there is none.

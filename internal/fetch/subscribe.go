@@ -291,8 +291,7 @@ func (s *subscriber) deliver(ctx context.Context, page Page, pages chan<- Page) 
 
 // pass notes that a page is out of our hands.
 func (s *subscriber) pass(page Page) {
-	s.advance(page)
-	if page.last != "" {
+	if s.advance(page) {
 		s.proven = s.place
 	}
 	to := stream.Position{Sequence: page.passed}

@@ -127,6 +127,34 @@ func TestSubscribe42TheOldSubscriptionDeliversUntilTheNewOneStands(t *testing.T)
 	})
 }
 
+// What the old subscription delivered while its follower was in the making comes once, even if the follower brings it in several
+// events.
+func TestSubscribe42WhatBothBringInSeveralEventsComesOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, local.Config{})
+		rd := r.subscribe(r.fanOutConfig(), fetch.FanOut{Renew: time.Minute})
+		r.put("first")
+		rd.want("first")
+		r.rule(subscribeOp, 0, 0, local.Effect{Delay: 10 * time.Second})
+		big := " " + strings.Repeat("x", 400<<10) // an event has 1 MiB at most
+		for i := range 100 {
+			time.Sleep(time.Second)
+			r.put(fmt.Sprint(i, big))
+			for _, rec := range rd.take().Records {
+				if got, _, _ := strings.Cut(string(rec.Data), " "); got != fmt.Sprint(i) {
+					t.Fatalf("record %s, want %d", got, i)
+				}
+			}
+		}
+		rd.none(time.Second)
+		rd.stop()
+		r.noFailures()
+		if got := r.starts(); len(got) != 2 {
+			t.Errorf("subscriptions %q, want two", got)
+		}
+	})
+}
+
 // A renewal that fails is no failure: the subscription lasts until the service ends it, and is made again at once.
 func TestSubscribe42TheServiceEndsASubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
