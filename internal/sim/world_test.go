@@ -100,7 +100,8 @@ func newWorld(t *testing.T, seed uint64, p plan) *world {
 	w.server = local.New(local.Config{IndexLag: p.lag, CreateDelay: p.create})
 	w.transport = w.server.HTTPClient().Transport
 	w.kin, _ = clients(w.transport)
-	if p.shards == 0 {
+	if p.shards == 0 { // somebody else creates them
+		w.named = p.names()
 		return w
 	}
 	for _, name := range p.names() {
