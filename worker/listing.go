@@ -179,7 +179,7 @@ func (w *Worker) doubtInTurn() {
 func (w *Worker) uncertain() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.ContainsFunc(w.streams, func(e entry) bool { return e.asks() && !e.missing })
+	return slices.ContainsFunc(w.streams, func(e entry) bool { return e.asks() && (!e.missing || e.doubted) })
 }
 
 // listCall is one call of ListStreams. It is left alone if it does not return.
@@ -297,7 +297,12 @@ func (w *Worker) described(name string, found fleet.Stream, err error) {
 		return
 	}
 	e := &w.streams[i]
-	e.doubted, e.missing = false, errors.Is(err, fleet.ErrNoStream)
+	unknown := errors.Is(err, fleet.ErrNoStream)
+	if e.missing && err != nil && !unknown { // perhaps it is being created anew; what was found before is gone all the same
+		e.doubted = true
+		return
+	}
+	e.doubted, e.missing = false, unknown
 	if err != nil {
 		if e.err == nil {
 			e.since = time.Now()

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 
 	"github.com/kinesis-go/kcl/lease"
+	"github.com/kinesis-go/kcl/local"
 	"github.com/kinesis-go/kcl/stream"
 	"github.com/kinesis-go/kcl/worker"
 )
@@ -443,5 +444,38 @@ func TestStopWhileStreamsGo(t *testing.T) {
 				t.Errorf("lease %+v", l)
 			}
 		}
+	})
+}
+
+// TestMissingStreamThatCannotBeAskedFor: while the service does not answer for a stream that it said it does not know, the stream
+// stays missing: nobody is given its leases, and their time runs on.
+func TestMissingStreamThatCannotBeAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 2, "orders", "returns")
+		cfg := r.config("a")
+		cfg.Streams, cfg.Former.After = []string{"orders", "returns"}, 10*time.Minute
+		cfg.Reading.Idle = time.Second
+		w := r.start(cfg)
+		r.await(5*time.Second, "both are read", func() bool { return len(w.Status().Shards) == 4 })
+		r.deleteStream("returns")
+		r.await(2*time.Minute, "it is missed", func() bool { return phaseOf(w, "returns", worker.MissingStream) != nil && owns(w, "returns") == 0 })
+		r.server.Intercept(local.Rule{Operation: "DescribeStreamSummary", Stream: "returns", Choose: func(c *local.Call) (e local.Effect) {
+			if time.Now().Minute()%4 < 2 {
+				e.Error = &local.Error{Code: "LimitExceededException", Message: "Rate exceeded (injected)."}
+			}
+			return e
+		}})
+		for range 9 * 60 {
+			time.Sleep(time.Second)
+			if phaseOf(w, "returns", worker.MissingStream) == nil || owns(w, "returns") > 0 {
+				t.Fatalf("streams %+v, %d shards", w.Status().Streams, owns(w, "returns"))
+			}
+		}
+		wantProblem(t, w, "stream returns does not exist")
+		r.await(4*time.Minute, "its leases are deleted", func() bool { return len(r.rows("returns")) == 0 })
+		r.createStream("returns", 1)
+		records := r.put("returns", "new", 10)
+		r.await(5*time.Minute, "it is found again", func() bool { return r.seen.missing(records) == 0 })
+		r.must(w.stop())
 	})
 }
