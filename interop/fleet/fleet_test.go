@@ -19,7 +19,7 @@ const within = 2 * time.Minute
 // TestMain lets all scenarios run at the same time: they mostly wait for Java's clocks.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "3"); err != nil {
+	if err := flag.Set("test.parallel", "4"); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
@@ -34,6 +34,7 @@ func TestFleet(t *testing.T) {
 	binary := stagetest.Build(t, "./interop/fleet/goworker")
 	t.Run("JavaFirst", func(t *testing.T) { t.Parallel(); javaFirst(t, fleettest.New(t, binary, 4)) })
 	t.Run("GoFirst", func(t *testing.T) { t.Parallel(); goFirst(t, fleettest.New(t, binary, 4)) })
+	t.Run("Daemon", func(t *testing.T) { t.Parallel(); daemon(t, fleettest.New(t, binary, 4)) })
 	t.Run("Rolling", func(t *testing.T) { t.Parallel(); rolling(t, fleettest.New(t, binary, 4)) })
 }
 
@@ -143,5 +144,36 @@ func rolling(t *testing.T, s *fleettest.Stage) {
 	replace("java-2 replaced by go-3", java2, func() *stagetest.Process { return s.Go("go-3") }, map[string]int{"java-3": 1, "go-3": 1})
 	s.Finish(stagetest.Result{
 		Part: "fleet", Pairing: "Java KCL 3.5.1 and Go together", Ran: "cold start at the same moment; rolling replacement under load, both ways",
+	})
+}
+
+// daemon joins a Java MultiLangDaemon with Go children to a Go worker, and kills it with its children.
+func daemon(t *testing.T, s *fleettest.Stage) {
+	if fleettest.Baseline() {
+		t.Skip("a daemon is no stand-in for a Java worker")
+	}
+	child := stagetest.Build(t, "./interop/childjava/modern")
+	s.Feed()
+	s.Go("go-1")
+	s.AwaitShares(within, map[string]int{"go-1": 4})
+
+	s.Phase("daemon joins under a Go leader")
+	since := time.Now()
+	p := s.Daemon("daemon-1", child)
+	s.AwaitMove(within, since, "handed over", "go-1", "daemon-1")
+	s.AwaitShares(within, map[string]int{"daemon-1": 1, "go-1": 1})
+	s.AwaitReading(within)
+
+	s.Phase("split and merge")
+	s.SplitOne(within, "daemon-1")
+	s.MergeAcross(within)
+	s.AwaitReading(within)
+
+	s.Phase("daemon and its children killed")
+	p.KillGroup()
+	s.AwaitShares(within, map[string]int{"go-1": 4})
+	s.Finish(stagetest.Result{
+		Part: "fleet", Pairing: "Java MultiLangDaemon 3.5.1 with Go children, and Go",
+		Ran: "join, split and merge across owners, crash, under a Go leader",
 	})
 }

@@ -27,25 +27,28 @@ func decimal(s string) *big.Int {
 	return n
 }
 
-// SplitOne splits one shard of that owner in the middle and waits until both halves have an owner.
+// SplitOne splits the widest shard of that owner in the middle and waits until both halves are read.
 func (s *Stage) SplitOne(within time.Duration, owner string) {
 	s.t.Helper()
-	for _, r := range s.open() {
-		if r["leaseOwner"] != owner {
-			continue
-		}
-		middle := new(big.Int).Add(decimal(r["startingHashKey"]), decimal(r["endingHashKey"]))
-		middle.Rsh(middle, 1).Add(middle, big.NewInt(1))
-		shard, key := r["leaseKey"], middle.String()
-		_, err := s.Kinesis.SplitShard(s.t.Context(), &kinesis.SplitShardInput{StreamName: &s.Stream, ShardToSplit: &shard, NewStartingHashKey: &key})
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		s.t.Logf("split %s of %s", shard, owner)
-		s.awaitChildren(within, shard)
-		return
+	rows := slices.DeleteFunc(s.open(), func(r Row) bool { return r["leaseOwner"] != owner })
+	if len(rows) == 0 {
+		s.t.Fatalf("%s owns no open shard", owner)
 	}
-	s.t.Fatalf("%s owns no open shard", owner)
+	widest := slices.MaxFunc(rows, func(a, b Row) int { return a.width().Cmp(b.width()) })
+	middle := new(big.Int).Rsh(widest.width(), 1)
+	middle.Add(middle, decimal(widest["startingHashKey"]))
+	shard, key := widest["leaseKey"], middle.String()
+	_, err := s.Kinesis.SplitShard(s.t.Context(), &kinesis.SplitShardInput{StreamName: &s.Stream, ShardToSplit: &shard, NewStartingHashKey: &key})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Logf("split %s of %s", shard, owner)
+	s.awaitChildren(within, shard)
+}
+
+// width is how many hash keys the shard has, but one.
+func (r Row) width() *big.Int {
+	return new(big.Int).Sub(decimal(r["endingHashKey"]), decimal(r["startingHashKey"]))
 }
 
 // MergeAcross merges two neighbours of different owners and waits until their child has one.

@@ -142,9 +142,39 @@ func (s *Stage) Java(version, id string, extra ...string) *stagetest.Process {
 	return p
 }
 
+// Daemon starts the Java MultiLangDaemon that interop/childjava installed, with a Go child: the binary of interop/childjava/modern.
+func (s *Stage) Daemon(id, child string) *stagetest.Process {
+	s.t.Helper()
+	properties := map[string]string{
+		"executableName": child + " -dir " + s.Seen.Dir, "streamName": s.Stream, "applicationName": s.App, "workerIdentifier": id,
+		"initialPositionInStream": "TRIM_HORIZON", "regionName": "us-east-1", "kinesisEndpoint": s.URL, "dynamoDBEndpoint": s.URL,
+		"AwsCredentialsProvider": "AnonymousCredentialsProvider", "metricsLevel": "NONE", "retrievalMode": "POLLING",
+		"failoverTimeMillis": fmt.Sprint(Failover.Milliseconds()), "shardSyncIntervalMillis": "1000", "idleTimeBetweenReadsInMillis": "250",
+		"parentShardPollIntervalMillis": "1000",
+	}
+	var text strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(properties)) {
+		fmt.Fprintf(&text, "%s = %s\n", key, properties[key])
+	}
+	name := filepath.Join(s.t.TempDir(), "app.properties")
+	if err := os.WriteFile(name, []byte(text.String()), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	cmd := exec.Command("java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx192m",
+		"-cp", filepath.Join(stagetest.Cache(s.t), "childjava", "jars", "*"), "software.amazon.kinesis.multilang.MultiLangDaemon",
+		"--properties-file", name)
+	cmd.Env = append(os.Environ(), "AWS_SDK_UA_APP_ID="+id) // tells its requests apart
+	p := stagetest.Start(s.t, id, cmd)
+	s.javas = append(s.javas, p)
+	return p
+}
+
+// manyKeys are enough for each shard to have some after a few splits.
+const manyKeys = 500
+
 // Feed puts records until Finish or the test's end.
 func (s *Stage) Feed() {
-	s.flow = stagetest.Feed{Client: s.Kinesis, Stream: s.Stream, Batch: 20, Every: 100 * time.Millisecond}.Flow(s.t, s.Books)
+	s.flow = stagetest.Feed{Client: s.Kinesis, Stream: s.Stream, Keys: manyKeys, Batch: 20, Every: 100 * time.Millisecond}.Flow(s.t, s.Books)
 }
 
 // Leases returns the rows of shards by shard.
@@ -292,14 +322,14 @@ func (s *Stage) AwaitMove(within time.Duration, since time.Time, kind, from, to 
 }
 
 // complaint is a line of a Java worker's log that a person would read: of its loggers, or of java.util.logging.
-var complaint = regexp.MustCompile(`(?m)^.*(\[WARN\]|\[ERROR\]|^WARNING:|^SEVERE:|Exception in thread).*$`)
+var complaint = regexp.MustCompile(`(?m)^.*(\[WARN\]|\[ERROR\]|\] (WARN|ERROR) |^WARNING:|^SEVERE:|Exception in thread).*$`)
 
 // allowed is what Java workers complain of in the scenarios of interop/fleet and interop/tables without a Go worker; how it
 // was found is told in interop/fleet/README.md.
-var allowed = regexp.MustCompile(`WorkerMetricsSelector - Did not find an operating range metadata provider` +
-	`|ProcessTask - Cannot get the shard for this ProcessTask` + // a child is not in Java's cache of shards yet
-	`|LeaseAssignmentManager - Not able to assign all expiredOrUnAssignedLeases` + // the first run, before its own first report
-	`|Http2PingHandler - .* (PING timer scheduled after|Flushing PING frame took)`) // a busy machine
+var allowed = regexp.MustCompile(`Did not find an operating range metadata provider` +
+	`|Cannot get the shard for this ProcessTask` + // a child is not in Java's cache of shards yet
+	`|Not able to assign all expiredOrUnAssignedLeases` + // the first run, before its own first report
+	`|Http2PingHandler .* (PING timer scheduled after|Flushing PING frame took)`) // a busy machine
 
 // complaints returns what Java workers complain of beyond that, each with its worker.
 func (s *Stage) complaints() []string {
