@@ -450,3 +450,25 @@ func (b *brokenWay) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return nil, b.err
 }
+
+// TestServiceThatNeverAnswersAtFirst: a worker that asks for its streams and hears nothing says so, asks again, and can be stopped.
+func TestServiceThatNeverAnswersAtFirst(t *testing.T) {
+	for _, op := range []string{"DescribeStreamSummary", "ListShards"} {
+		t.Run(op, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, 1)
+				never := make(chan struct{})
+				defer close(never)
+				remove := r.server.Intercept(local.Rule{Operation: op, Effect: local.Effect{Until: never}})
+				one, two := r.start(r.config("a")), r.start(r.config("b"))
+				time.Sleep(time.Minute)
+				wantProblem(t, one, "cannot find the streams: ")
+				r.must(one.stop())
+				remove()
+				records := r.put("orders", "r", 10)
+				r.await(40*time.Second, "the records", func() bool { return r.seen.missing(records) == 0 })
+				r.must(two.stop())
+			})
+		})
+	}
+}

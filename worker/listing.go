@@ -34,7 +34,6 @@ const (
 	// for in one interval: the service answers 20 times a second, to all that an account runs.
 	describesAtOnce = 4
 	describesInTurn = 60
-	describeTimeout = 20 * time.Second
 	// listAgain is how soon ListStreams is called again after it failed.
 	listAgain = 10 * time.Second
 	// relistPause is the least time between two calls of ListStreams.
@@ -275,11 +274,9 @@ func (w *Worker) describe(ctx context.Context) {
 		}
 		asking.Go(func() {
 			defer func() { <-room }()
-			call, cancel := context.WithTimeout(ctx, describeTimeout)
-			defer cancel()
-			found, err := fleet.Describe(call, w.cfg.Kinesis, e.Name, true)
+			found, err := fleet.Describe(ctx, w.cfg.Kinesis, e.Name, true)
 			if err == nil && found.ID != e.found.ID {
-				err = fleet.MayList(call, w.cfg.Kinesis, found)
+				err = fleet.MayList(ctx, w.cfg.Kinesis, found)
 			}
 			if ctx.Err() == nil {
 				w.described(e.Name, found, err)

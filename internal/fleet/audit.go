@@ -62,7 +62,7 @@ func (a *auditor) audit(ctx context.Context, streams []Stream, snap lease.Snapsh
 	}
 	rows := byStream(snap.Leases)
 	var mu sync.Mutex
-	err = eachOf(ctx, listsAtOnce, streams, func(s Stream) error {
+	err = eachStream(ctx, streams, func(s Stream) error {
 		n, err := a.sync(ctx, s, rows[s.ID], len(snap.Leases) == 0)
 		mu.Lock()
 		defer mu.Unlock()

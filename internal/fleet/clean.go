@@ -3,7 +3,9 @@ package fleet
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/kinesis-go/kcl/internal/lineage"
@@ -27,7 +29,7 @@ func (t *term) unclean(s sight) bool {
 		return false
 	}
 	done := lineage.Finished(s.snap.Leases)
-	return len(done.Delete) > 0 || len(done.AskChildren) > 0 && !s.at.Before(t.nextAsk) || !s.at.Before(t.nextCollect)
+	return len(done.Delete) > 0 || len(done.AskChildren) > 0 && !s.at.Before(t.nextAsk) || len(t.uncollected(s.listing.Streams, s.at)) > 0
 }
 
 // clean deletes the rows of finished shards whose children are under way, of streams that are not read any more, and of workers that
@@ -51,38 +53,64 @@ func (t *term) clean(ctx context.Context, s sight) error {
 	return errors.Join(errs...)
 }
 
-// garbageInterval is how often the leader looks for leases of shards that have left the retention period. Such a lease goes when
-// two looks in a row did not find its shard (the Java KCL's LeaseCleanupManager: every 30 min, one look).
-const garbageInterval = 15 * time.Minute
+const (
+	// garbageInterval is how often the leader looks for leases of shards that have left the retention period. Such a lease goes when
+	// two looks in a row did not find its shard (the Java KCL's LeaseCleanupManager: every 30 min, one look).
+	garbageInterval = 15 * time.Minute
+	// collectsAtOnce is for how many streams it looks at most each time it cleans up.
+	collectsAtOnce = 16
+)
+
+// collection is a look for leases of shards that are not listed any more.
+type collection struct {
+	next    time.Time       // when the next one is due
+	garbage map[string]bool // leases whose shards this one did not find
+}
+
+// uncollected returns the streams that are to be looked at now, and forgets those that are not read any more.
+func (t *term) uncollected(streams []Stream, now time.Time) []Stream {
+	read := make(map[string]bool, len(streams))
+	var due []Stream
+	for _, s := range streams {
+		read[s.ID] = true
+		if len(due) < collectsAtOnce && !now.Before(t.collected[s.ID].next) {
+			due = append(due, s)
+		}
+	}
+	maps.DeleteFunc(t.collected, func(id string, _ collection) bool { return !read[id] })
+	return due
+}
 
 // collect deletes the leases of shards that Kinesis does not list any more: nobody can end them properly.
 func (t *term) collect(ctx context.Context, s sight) error {
-	now := time.Now()
-	if now.Before(t.nextCollect) {
-		return nil
-	}
-	t.nextCollect = now.Add(garbageInterval)
-	before := t.garbage
-	t.garbage = map[string]bool{}
 	rows := byStream(s.snap.Leases)
-	var errs []error
-	for _, s := range s.listing.Streams {
+	var mu sync.Mutex
+	return eachStream(ctx, t.uncollected(s.listing.Streams, s.at), func(s Stream) error {
 		listed, err := t.l.listShards(ctx, s, "")
-		if err != nil {
-			if !errors.Is(err, errStreamGone) { // what is to become of its leases is not decided here
-				errs = append(errs, err)
-			}
-			continue
+		now := collection{next: time.Now().Add(garbageInterval), garbage: map[string]bool{}}
+		var gone []lease.Lease
+		if err == nil {
+			gone = lineage.Garbage(s.ID, listed, rows[s.ID])
 		}
-		for _, row := range lineage.Garbage(s.ID, listed, rows[s.ID]) {
-			t.garbage[row.Key] = true
+		for _, row := range gone {
+			now.garbage[row.Key] = true
+		}
+		mu.Lock()
+		before := t.collected[s.ID].garbage
+		t.collected[s.ID] = now
+		mu.Unlock()
+		if errors.Is(err, errStreamGone) { // what is to become of its leases is not decided here
+			return nil
+		}
+		errs := []error{err}
+		for _, row := range gone {
 			if before[row.Key] {
 				t.l.cfg.Logger.Warn("shard has left the retention period", "stream", s.Name, "shard", row.Shard, "checkpoint", row.Checkpoint.String())
 				errs = append(errs, t.deleteIf(ctx, row, func(lease.Lease) bool { return true }))
 			}
 		}
-	}
-	return errors.Join(errs...)
+		return errors.Join(errs...)
+	})
 }
 
 // delete removes the row of a finished shard on condition that nothing but its renewals happened to it.
@@ -111,18 +139,14 @@ func (t *term) deleteIf(ctx context.Context, row lease.Lease, still func(lease.L
 
 // askChildren stores the children of ended shards whose rows do not name any, as a row written by another tool may not.
 func (t *term) askChildren(ctx context.Context, streams []Stream, rows []lease.Lease) error {
-	var errs []error
-	for _, s := range streams {
-		of := lineage.Of(s.ID, rows)
-		if len(of) == 0 {
-			continue
-		}
+	unasked := slices.DeleteFunc(slices.Clone(streams), func(s Stream) bool { return len(lineage.Of(s.ID, rows)) == 0 })
+	return eachStream(ctx, unasked, func(s Stream) error {
 		listed, err := t.l.listShards(ctx, s, "")
 		if err != nil {
-			errs = append(errs, err)
-			continue
+			return err
 		}
-		for _, row := range of {
+		var errs []error
+		for _, row := range lineage.Of(s.ID, rows) {
 			var children []stream.ShardID
 			for _, sh := range listed {
 				if slices.Contains(sh.Parents, row.Shard) {
@@ -136,6 +160,6 @@ func (t *term) askChildren(ctx context.Context, streams []Stream, rows []lease.L
 				errs = append(errs, err)
 			}
 		}
-	}
-	return errors.Join(errs...)
+		return errors.Join(errs...)
+	})
 }

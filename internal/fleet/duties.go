@@ -37,13 +37,12 @@ type term struct {
 	nextClean time.Time
 	nextAsk   time.Time
 
-	nextCollect time.Time
-	garbage     map[string]bool // leases whose shards the last look did not find
+	collected map[string]collection // by stream ID
 }
 
 // serve does a leader's duties until ctx ends, or they have failed several times in a row.
 func (l *Leader) serve(ctx context.Context) error {
-	t := &term{l: l, seenAt: map[string]sighting{}, formers: formers{l: l, byID: map[string]*former{}},
+	t := &term{l: l, seenAt: map[string]sighting{}, formers: formers{l: l, byID: map[string]*former{}}, collected: map[string]collection{},
 		auditor: auditor{l: l, holes: map[string]lineage.Detector{}, done: map[string]bool{}}}
 	for failed := 0; ; {
 		err := t.round(ctx)
@@ -124,17 +123,15 @@ func (t *term) round(ctx context.Context) error {
 		}
 	}
 	t.looked = true
-	created, err := t.auditor.audit(ctx, missing, s.all)
-	t.l.cfg.Note(listShards, err) // no reason to stop leading: what has a row is assigned all the same
+	err = t.act(ctx, s) // first: what it takes away has waited long enough, and listing shards may take long
+	created, listErr := t.auditor.audit(ctx, missing, s.all)
+	t.l.cfg.Note(listShards, listErr) // no reason to stop leading
 	if created {
-		if s, err = t.look(ctx, true); err != nil {
-			return err
+		if s, listErr = t.look(ctx, true); listErr != nil {
+			return errors.Join(err, listErr)
 		}
+		err = errors.Join(err, t.act(ctx, s))
 	}
-	t.seen = s.after
-	t.l.remember(t.seen, s.at)
-	t.show(s)
-	err = t.move(ctx, s.plan)
 	if unclean {
 		err = errors.Join(err, t.clean(ctx, s))
 	}
@@ -142,6 +139,14 @@ func (t *term) round(ctx context.Context) error {
 		t.nextClean = s.at.Add(cleanInterval)
 	}
 	return err
+}
+
+// act takes in what was seen and writes the plan made of it.
+func (t *term) act(ctx context.Context, s sight) error {
+	t.seen = s.after
+	t.l.remember(t.seen, s.at)
+	t.show(s)
+	return t.move(ctx, s.plan)
 }
 
 // move writes the plan. A row that has moved on since it was seen is planned anew after the next look.

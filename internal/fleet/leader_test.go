@@ -305,3 +305,26 @@ func TestGarbageIsCollected(t *testing.T) {
 		}
 	})
 }
+
+// TestLeaderAssignsWhileListingHangs: a service that takes calls and never answers keeps the leader from nothing but listing shards.
+func TestLeaderAssignsWhileListingHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1)
+		defer r.lead("a", r.store)()
+		time.Sleep(time.Second)
+		never := make(chan struct{})
+		defer close(never)
+		r.server.Intercept(local.Rule{Operation: "ListShards", Effect: local.Effect{Until: never}})
+		for range 40 {
+			time.Sleep(time.Minute)
+			row, err := r.store.Get(t.Context(), "shardId-000000000000")
+			r.must(err)
+			_, err = r.store.Release(t.Context(), row)
+			r.must(err)
+			time.Sleep(25 * time.Second)
+			if row, err = r.store.Get(t.Context(), row.Key); err != nil || row.Owner != "a" {
+				t.Fatalf("lease %+v, %v", row, err)
+			}
+		}
+	})
+}

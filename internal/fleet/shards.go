@@ -17,6 +17,22 @@ import (
 // errStreamGone says that a stream does not exist any more.
 var errStreamGone = errors.New("stream does not exist any more")
 
+// listTimeout is how long the service may take for one page of shards, and how long a leader goes on to list those of further streams
+// in one round: meanwhile no lease is assigned.
+const listTimeout = 10 * time.Second
+
+// eachStream does something that lists shards for several streams at a time, for as many as can be begun within listTimeout. The
+// others are for the next round.
+func eachStream(ctx context.Context, streams []Stream, list func(Stream) error) error {
+	began := time.Now()
+	return eachOf(ctx, listsAtOnce, streams, func(s Stream) error {
+		if time.Since(began) >= listTimeout {
+			return nil
+		}
+		return list(s)
+	})
+}
+
 // listShards returns all pages of a stream's shards; an empty filter lists every shard there is.
 func (l *Leader) listShards(ctx context.Context, s Stream, filter lineage.Filter) ([]lineage.Shard, error) {
 	// Both, as the Java KCL sends them: some servers that are not AWS know ListShards by the name only (ferrokinesis 0.7).
@@ -29,7 +45,9 @@ func (l *Leader) listShards(ctx context.Context, s Stream, filter lineage.Filter
 	}
 	var shards []lineage.Shard
 	for {
-		out, err := l.cfg.Kinesis.ListShards(ctx, in)
+		call, cancel := context.WithTimeout(ctx, listTimeout)
+		out, err := l.cfg.Kinesis.ListShards(call, in)
+		cancel()
 		var missing *types.ResourceNotFoundException
 		if errors.As(err, &missing) {
 			l.cfg.Gone(s)

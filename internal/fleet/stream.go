@@ -60,6 +60,9 @@ func FindStreams(ctx context.Context, client *kinesis.Client, names []string, mu
 	return found, nil
 }
 
+// describeTimeout is how long one call may take, with its retries, that asks whether a stream is there.
+const describeTimeout = 20 * time.Second
+
 // Describe asks the service for one stream, by name or ARN. The error wraps [ErrNoStream] where there is none, and [ErrNotReady]
 // while it comes or goes.
 func Describe(ctx context.Context, client *kinesis.Client, name string, multi bool) (Stream, error) {
@@ -69,6 +72,8 @@ func Describe(ctx context.Context, client *kinesis.Client, name string, multi bo
 	} else {
 		in.StreamName = aws.String(name)
 	}
+	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
+	defer cancel()
 	out, err := client.DescribeStreamSummary(ctx, in)
 	var missing *types.ResourceNotFoundException
 	if errors.As(err, &missing) {
@@ -96,6 +101,8 @@ func Describe(ctx context.Context, client *kinesis.Client, name string, multi bo
 // MayList tells whether this worker may list the shards of s. Only the leader does, and any worker may become it: who may not
 // is told at once, not when the leader dies.
 func MayList(ctx context.Context, client *kinesis.Client, s Stream) error {
+	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
+	defer cancel()
 	_, err := client.ListShards(ctx, &kinesis.ListShardsInput{StreamARN: aws.String(s.ARN), StreamName: aws.String(s.Name), MaxResults: aws.Int32(1)})
 	if err != nil {
 		return fmt.Errorf("list the shards of %s: %w", s.Name, Explain(err, s.Name))
