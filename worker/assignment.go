@@ -54,6 +54,7 @@ type assignment struct {
 	page    fetch.Page       // in the processor's hands
 	kids    []lineage.Shard  // of the page that ended the shard
 	rand    *rand.Rand       // of the driver alone
+	begun   fetch.Beginning  // of a shard that is read from LATEST
 	meter   throughput       // of what the processor accepted
 	resume  <-chan struct{}  // closed when a pause after a failure is over
 	outcome lifecycle.Action // the Finish action

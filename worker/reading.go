@@ -62,6 +62,7 @@ func (a *assignment) fetchConfig(row lease.Lease) fetch.Config {
 		Shard:       fetch.Shard{Stream: a.source.Name, StreamARN: a.source.ARN, ID: row.Shard, HashKeys: row.HashKeys},
 		From:        row.Checkpoint,
 		StartAt:     a.source.StartAt,
+		Beginning:   &a.begun,
 		MaxRecords:  r.MaxRecords,
 		Idle:        r.Idle,
 		EmptyPages:  a.cfg.EmptyBatches,

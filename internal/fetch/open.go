@@ -40,11 +40,31 @@ func startOf(c Config) place {
 	case stream.TrimHorizon:
 		return place{kind: types.ShardIteratorTypeTrimHorizon}
 	case stream.Latest:
+		if b := c.Beginning; b != nil && !b.place.asked.IsZero() {
+			return b.place
+		}
 		return place{kind: types.ShardIteratorTypeLatest}
 	case stream.AtTimestamp:
 		return place{kind: types.ShardIteratorTypeAtTimestamp, at: c.StartAt}
 	}
 	return place{kind: types.ShardIteratorTypeAtSequenceNumber, sequence: string(c.From.Sequence)}
+}
+
+// Beginning is where a shard was begun that is read from LATEST. Readings that follow each other and share one all begin there, so
+// that what was put between them, or was delivered in vain, is not passed. The zero value is a shard that was not begun.
+type Beginning struct{ place place }
+
+// begin asks for LATEST once only: by the next time more may have been put, whether or not this request gets through.
+func (p *poller) begin() {
+	now := time.Now()
+	p.place = place{kind: types.ShardIteratorTypeAtTimestamp, at: now, asked: now}
+	p.noteBeginning()
+}
+
+func (p *poller) noteBeginning() {
+	if p.Beginning != nil && !p.place.asked.IsZero() {
+		p.Beginning.place = p.place
+	}
 }
 
 func (pl place) request(s Shard) *kinesis.GetShardIteratorInput {
@@ -67,9 +87,7 @@ func (p *poller) open(ctx context.Context) error {
 	}
 	in := p.place.request(p.Shard)
 	if p.place.kind == types.ShardIteratorTypeLatest {
-		// Asked once only: by the next time more may have been put, whether or not this request gets through.
-		now := time.Now()
-		p.place = place{kind: types.ShardIteratorTypeAtTimestamp, at: now, asked: now}
+		p.begin()
 	}
 	call, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -80,6 +98,7 @@ func (p *poller) open(ctx context.Context) error {
 		metadata = out.ResultMetadata
 	}
 	p.place.learn(metadata, err)
+	p.noteBeginning()
 	switch {
 	case err == nil && aws.ToString(out.ShardIterator) == "":
 		return fmt.Errorf("%w: no iterator", errBroken)

@@ -32,6 +32,8 @@ type Config struct {
 	// From is the checkpoint: records at or before it are left out. A sentinel says where to begin. Required.
 	From    stream.Position
 	StartAt time.Time // required with stream.AtTimestamp
+	// Beginning is shared by all readings of the shard that one owner makes, one at a time; nil: From LATEST each begins at the tip.
+	Beginning *Beginning
 	// MaxRecords bounds the records of one call, 1 to 10,000; default 10,000. Aggregates count as one.
 	MaxRecords int
 	// Idle is the least time between two reads at the tip of the shard; default 250 ms. See the package on how it grows.

@@ -159,8 +159,7 @@ func (s *subscriber) subscribe(ctx context.Context) error {
 	}
 	at := s.place
 	if at.kind == types.ShardIteratorTypeLatest {
-		now := time.Now() // see open
-		s.place = place{kind: types.ShardIteratorTypeAtTimestamp, at: now, asked: now}
+		s.begin()
 		s.proven = s.place
 	}
 	s.next = time.Now().Add(subscribeGap)
@@ -193,7 +192,9 @@ func (s *subscriber) notSubscribed(ctx context.Context, arn string, at place, er
 
 // learn makes the time at which LATEST was asked for the service's.
 func (s *subscriber) learn(m middleware.Metadata, err error) {
-	if s.place.learn(m, err); s.place.sequence == "" {
+	s.place.learn(m, err)
+	s.noteBeginning()
+	if s.place.sequence == "" {
 		s.proven = s.place
 	}
 }
