@@ -59,7 +59,8 @@ type assignment struct {
 	resume  <-chan struct{}  // closed when a pause after a failure is over
 	outcome lifecycle.Action // the Finish action
 
-	leave sync.Once // closes leaving
+	leave     sync.Once // closes leaving
+	cancelled bool      // the processor's context was ended before its work was done
 
 	isDropped bool // dropped is closed; guarded by the worker's mu
 	seen      view // what Status shows
@@ -184,6 +185,7 @@ func (a *assignment) do(act lifecycle.Action) {
 		a.session.closing(act.Why)
 		a.call(func() lifecycle.Event { return a.close(act.Why) })
 	case lifecycle.Cancel:
+		a.cancelled = true
 		if a.session != nil {
 			a.session.cancel(act.Cause)
 		}

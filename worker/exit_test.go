@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -119,4 +120,29 @@ func TestCutOffIsNoFailure(t *testing.T) {
 		b.cancel() // both at once: nobody is to be waited for twice
 		a.cancel()
 	})
+}
+
+// TestExitWorkerWhateverTheErrorIs: a processor's failure ends the worker even if it looks like the end of a context: that of a call of
+// the application's own, while the processor's goes on.
+func TestExitWorkerWhateverTheErrorIs(t *testing.T) {
+	for _, failure := range []error{context.Canceled, fmt.Errorf("call the warehouse: %w", context.Canceled), stream.ErrDrainTimeout, stream.ErrLeaseLost} {
+		t.Run(failure.Error(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, 1)
+				r.seen.process = func(context.Context, stream.Assignment, *stream.Batch, stream.Checkpointer) error { return failure }
+				cfg := r.config("a")
+				cfg.OnFailure = worker.ExitWorker
+				w := r.start(cfg)
+				r.put("orders", "r", 10)
+				select {
+				case <-w.done:
+				case <-time.After(time.Minute):
+					t.Fatalf("the worker goes on: %+v", w.Status())
+				}
+				if !errors.Is(w.err, failure) {
+					t.Errorf("Run = %v", w.err)
+				}
+			})
+		})
+	}
 }

@@ -221,7 +221,7 @@ func (w *Worker) work(a *assignment) {
 	dropped := w.isDropped(a, err)
 	if err != nil {
 		a.log.Warn("processor failed, its shard is left", "checkpoint", a.held.current().Checkpoint.String(), "err", err)
-		if w.cfg.OnFailure == ExitWorker && a.held.err() == nil && !errors.Is(err, fetch.ErrStreamGone) && !cutOff(err) {
+		if w.cfg.OnFailure == ExitWorker && a.held.err() == nil && !errors.Is(err, fetch.ErrStreamGone) && !a.cutOff(err) {
 			// Also in a handoff: a processor that cannot finish is broken wherever its shard goes, and who chose this policy wants
 			// to know of the first failure rather than count them. The lease passes on below before Run returns.
 			w.fail(fmt.Errorf("worker: stream %s shard %s: %w", a.shard.Stream, a.shard.ID, err))
@@ -242,9 +242,10 @@ func (w *Worker) work(a *assignment) {
 	w.mu.Unlock()
 }
 
-// cutOff reports whether a processor failed only because its context ended.
-func cutOff(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, stream.ErrDrainTimeout)
+// cutOff reports whether the processor failed only because its context ended. A failure that looks like it while the context went on
+// is one of the application: of a call with a context of its own, say.
+func (a *assignment) cutOff(err error) bool {
+	return a.cancelled && (errors.Is(err, context.Canceled) || errors.Is(err, stream.ErrDrainTimeout))
 }
 
 // reason says why an assignment that is over has ended.
