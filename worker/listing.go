@@ -243,7 +243,7 @@ func (w *Worker) list(ctx context.Context) ([]Stream, error) {
 	case <-call.done:
 		w.listing = nil
 		if call.err != nil {
-			return nil, fmt.Errorf("ListStreams: %w", call.err)
+			return nil, fmt.Errorf("ListStreams: %v", call.err) // not wrapped: context.Canceled would be one of the application's own
 		}
 		return slices.Clone(call.streams), nil
 	case <-timer.C:

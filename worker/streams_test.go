@@ -164,6 +164,7 @@ func TestListThatFails(t *testing.T) {
 	}{
 		{"error", func(context.Context) ([]worker.Stream, error) { return nil, errors.New("no catalogue") },
 			"cannot list the streams: ListStreams: no catalogue"},
+		{"canceled", func(context.Context) ([]worker.Stream, error) { return nil, context.Canceled }, "cannot list the streams: ListStreams: context canceled"},
 		{"panic", func(context.Context) ([]worker.Stream, error) { panic("no catalogue") }, "cannot list the streams: ListStreams: panic: no catalogue"},
 		{"hangs", func(ctx context.Context) ([]worker.Stream, error) { <-ctx.Done(); return nil, ctx.Err() }, "cannot list the streams: ListStreams"},
 		{"no name", func(context.Context) ([]worker.Stream, error) { return []worker.Stream{{Name: "orders"}, {}}, nil },
