@@ -33,7 +33,7 @@ func config(shards int, tamper func(answer map[string]any)) scene.Config {
 	}
 }
 
-// tampering changes the answers of Kinesis.
+// tampering changes the answers of Kinesis, which it gives in JSON only: consumers then ask for that.
 type tampering struct {
 	next   http.RoundTripper
 	tamper func(answer map[string]any)
@@ -41,6 +41,12 @@ type tampering struct {
 
 func (c tampering) RoundTrip(r *http.Request) (*http.Response, error) {
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	if strings.Contains(r.Header.Get("Content-Type"), "cbor") {
+		return &http.Response{
+			StatusCode: http.StatusUnsupportedMediaType, Request: r, Header: http.Header{"Content-Type": {"application/x-amz-json-1.1"}},
+			Body: io.NopCloser(strings.NewReader(`{"__type":"SerializationException"}`)),
+		}, r.Body.Close()
+	}
 	res, err := c.next.RoundTrip(r)
 	if err != nil || res.StatusCode != http.StatusOK || operation != "GetRecords" {
 		return res, err
