@@ -22,6 +22,7 @@ const (
 )
 
 func TestKinesisBehaviour(t *testing.T) {
+	t.Parallel()
 	servers := []server{startLocal(t), startKinesisMock(t), startFerrokinesis(t)}
 	compare(t, kinesisChecks, kinesisDiffers, servers, func(s server) *kinesis.Client { return kinesis.NewFromConfig(s.config()) })
 }

@@ -30,6 +30,7 @@ import (
 // TestWorker: a worker with its leases in dynalite reads a stream of each Kinesis server, by polling and by fan-out, across reshards
 // and a change of worker; and the commands work there.
 func TestWorker(t *testing.T) {
+	t.Parallel()
 	kcl := stagetest.Build(t, "./cmd/kcl")
 	tables := startDynalite(t)
 	for _, start := range []func(*testing.T) server{startKinesisMock, startFerrokinesis} {
