@@ -28,6 +28,7 @@ type bearer struct {
 	leases     int // not counting ended shards
 	ended      int
 	shy        bool // it may be dead: others are asked first, and it takes nothing for balance
+	quiet      bool // it has shown no life for a lease duration, as idle workers do between reports: likewise, but it is not doubted
 	weight     float64
 	throughput float64
 	measures   []measure
@@ -69,7 +70,8 @@ func (c Config) newFleet(o Observation, without string) *fleet {
 		if id == "" || id == without || !c.candidate(o, id) {
 			continue
 		}
-		b := &bearer{id: id, rank: len(f.bearers), shy: wary && !c.lively(o, id) || !wary && o.unproven(c.Me, id)}
+		b := &bearer{id: id, rank: len(f.bearers), quiet: !c.lively(o, id)}
+		b.shy = wary && b.quiet || !wary && o.unproven(c.Me, id)
 		f.bearers = append(f.bearers, b)
 		f.byID[id] = b
 	}
@@ -236,12 +238,12 @@ func (b *bearer) overLimit() float64 {
 
 // emptier orders bearers, the one to be given something first.
 func emptier(a, b *bearer) int {
-	return cmp.Or(after(a.shy, b.shy), cmp.Compare(a.level, b.level), cmp.Compare(a.leases, b.leases), cmp.Compare(a.rank, b.rank))
+	return cmp.Or(after(a.shy, b.shy), after(a.quiet, b.quiet), cmp.Compare(a.level, b.level), cmp.Compare(a.leases, b.leases), cmp.Compare(a.rank, b.rank))
 }
 
 // fewerEnded orders bearers for the leases of ended shards.
 func fewerEnded(a, b *bearer) int {
-	return cmp.Or(after(a.shy, b.shy), cmp.Compare(a.ended, b.ended), emptier(a, b))
+	return cmp.Or(after(a.shy, b.shy), after(a.quiet, b.quiet), cmp.Compare(a.ended, b.ended), emptier(a, b))
 }
 
 // after orders true after false.
