@@ -211,7 +211,7 @@ func (n *node) returned() {
 	if took := time.Since(stopped); took > drainTimeout+6*time.Second {
 		n.w.ledger.breach("I8: %s took %v to return", n, took)
 	}
-	if n.err == nil && !n.disturb.Load() && n.net.clear() {
+	if n.err == nil && !n.disturb.Load() && n.net.clear() && !n.w.troubledUntil(n).After(stopped) {
 		n.w.checkReleased(n)
 	}
 }

@@ -75,6 +75,7 @@ const (
 	neverTakes = 2*leaseDuration + 3*time.Second // a lease that was given to a worker which is not there any more
 	seemsAlive = leaseDuration + 3*time.Second   // without a sign of life
 	leaderDies = 30 * time.Second
+	readsAgain = 10 * time.Second // the longest pause of internal/fetch after a failure
 	calm       = 5 * time.Second
 )
 
@@ -174,8 +175,12 @@ func (w *world) deadline(s silent, slack float64) time.Time {
 			later(t.until, neverTakes)
 		}
 		// Leases may be given to a worker for as long as it seems to be alive.
-		if named, known := s.named[t.worker]; known && !named.last.Before(t.at) && named.from.Before(t.until.Add(seemsAlive)) {
+		named, known := s.named[t.worker]
+		if known && !named.last.Before(t.at) && named.from.Before(t.until.Add(seemsAlive)) {
 			later(laterOf(named.from, s.since), neverTakes)
+		}
+		if known && !named.last.Before(t.at) && named.from.Before(t.until) { // it may have kept the lease, and could not read
+			later(t.until, readsAgain)
 		}
 	}
 	return deadline
