@@ -399,3 +399,30 @@ func TestI6FailuresAreForgotten(t *testing.T) {
 		})
 	}
 }
+
+// TestI6HoleThatCannotBeMended: a shard without a lease is a problem for as long as the leader cannot list the shards to give it one.
+func TestI6HoleThatCannotBeMended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 2)
+		w := r.start(r.config("a"))
+		r.await(5*time.Second, "both are read", func() bool { return len(w.Status().Shards) == 2 })
+		time.Sleep(time.Minute)
+		remove := r.server.Intercept(local.Rule{Operation: "ListShards", Effect: local.Effect{Error: &local.Error{Code: "InternalFailure", Status: 500, Message: "injected"}}})
+		for {
+			row := r.lease("shardId-000000000001")
+			if r.store.Delete(t.Context(), row) == nil {
+				break
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		for range 60 {
+			time.Sleep(time.Second)
+			wantProblem(t, w, "cannot list shards: ")
+		}
+		remove()
+		records := r.put("orders", "r", 20)
+		r.await(time.Minute, "both are read again", func() bool { return r.seen.missing(records) == 0 })
+		wantHealthy(t, w)
+		r.must(w.stop())
+	})
+}

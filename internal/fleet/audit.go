@@ -68,6 +68,7 @@ func (a *auditor) audit(ctx context.Context, streams []Stream, snap lease.Snapsh
 		defer mu.Unlock()
 		created = created || n > 0
 		if err != nil && !errors.Is(err, errStreamGone) {
+			a.done[s.ID] = false // tried again in each round, so that it stays a problem until it works
 			return err
 		}
 		a.done[s.ID] = true
