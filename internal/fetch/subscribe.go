@@ -377,6 +377,9 @@ func (s *subscriber) drop() {
 	s.yield()
 	if s.renewal != nil {
 		s.renewal.abandon()
+		if sub := s.renewal.sub; sub != nil {
+			s.next = later(s.next, sub.openedAt.Add(takeoverGap))
+		}
 		s.renewal = nil
 	}
 	if s.sub != nil {

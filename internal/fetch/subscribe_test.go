@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -152,6 +153,34 @@ func TestSubscribe42WhatBothBringInSeveralEventsComesOnce(t *testing.T) {
 		if got := r.starts(); len(got) != 2 {
 			t.Errorf("subscriptions %q, want two", got)
 		}
+	})
+}
+
+// A renewal that is closed at once, because its receiver has not taken a page for too long, counts as a subscription: the next
+// call waits until the service allows it.
+func TestSubscribe43KeepsThePaceAfterARenewalThatIsNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, local.Config{})
+		rd := r.subscribe(r.fanOutConfig(), fetch.FanOut{Renew: time.Minute, Patience: 4 * time.Second})
+		r.put("first")
+		rd.want("first")
+		var renewing atomic.Bool
+		r.srv.Intercept(local.Rule{Operation: subscribeOp, Choose: func(*local.Call) local.Effect {
+			renewing.Store(true)
+			return local.Effect{Delay: 2 * time.Second}
+		}})
+		for !renewing.Load() {
+			time.Sleep(time.Second)
+			r.put("x")
+			rd.want("x")
+		}
+		r.put("not taken")
+		time.Sleep(4500 * time.Millisecond) // the renewal has stood for a while, and both were closed
+		rd.want("not taken")
+		r.put("last")
+		rd.want("last")
+		rd.stop()
+		r.noFailures()
 	})
 }
 
