@@ -18,6 +18,7 @@ type contestant struct {
 	args   []string
 	child  string // executableName in the properties file that takes the place of PROPERTIES in args; "" without one
 	alone  bool   // it does not share shards with a second process
+	fanOut bool
 }
 
 // field is all that was built.
@@ -45,12 +46,15 @@ func build(ctx context.Context, dir string, o options) (field, error) {
 	if err != nil {
 		return f, err
 	}
+	run, java := []string{"run", propertiesFile}, []string{"java", propertiesFile}
 	f.list = append(f.list,
 		contestant{name: "worker in process", binary: inprocess},
-		contestant{name: "kcl run, Go child", binary: f.kcl, args: []string{"run", propertiesFile}, child: child})
-	java := []string{"java", propertiesFile}
+		contestant{name: "worker in process, fan-out", binary: inprocess, fanOut: true},
+		contestant{name: "kcl run, Go child", binary: f.kcl, args: run, child: child})
 	if o.java {
-		f.list = append(f.list, contestant{name: "Java daemon, Go child", binary: f.kcl, args: java, child: child})
+		f.list = append(f.list,
+			contestant{name: "Java daemon, Go child", binary: f.kcl, args: java, child: child},
+			contestant{name: "Java daemon, fan-out, Go child", binary: f.kcl, args: java, child: child, fanOut: true})
 	}
 	if o.python != "" {
 		script, err := filepath.Abs("bench/consumers/kclpy/child.py")
@@ -58,7 +62,7 @@ func build(ctx context.Context, dir string, o options) (field, error) {
 			return f, err
 		}
 		python := "python3 " + script
-		f.list = append(f.list, contestant{name: "kcl run, Python child", binary: f.kcl, args: []string{"run", propertiesFile}, child: python})
+		f.list = append(f.list, contestant{name: "kcl run, Python child", binary: f.kcl, args: run, child: python})
 		if o.java {
 			f.list = append(f.list, contestant{name: "Java daemon, Python child", binary: f.kcl, args: java, child: python})
 		}
@@ -109,7 +113,7 @@ func (f *field) addBefore(ctx context.Context, revision string) error {
 			return err
 		}
 	}
-	binary, err := compile(ctx, tree, f.dir, "./bench/consumers/inprocess")
+	binary, err := compile(ctx, tree, f.dir, "./bench/consumers/inprocess", "-tags", "before")
 	if err != nil {
 		return err
 	}
@@ -151,6 +155,9 @@ func (f *field) addPeers(ctx context.Context, peers map[string]string) error {
 	return nil
 }
 
+// pollingKeys make a daemon poll as fast as the Java one can.
+const pollingKeys = "retrievalMode = POLLING\nmaxRecords = 10000\nidleTimeBetweenReadsInMillis = 200\n"
+
 // properties writes the file for a daemon.
 func (f *field) properties(c contestant, s *server, application string, o options) (string, error) {
 	name := filepath.Join(f.dir, application+".properties")
@@ -162,14 +169,16 @@ regionName = us-east-1
 kinesisEndpoint = %s
 dynamoDBEndpoint = %s
 AwsCredentialsProvider = AnonymousCredentialsProvider
-retrievalMode = POLLING
-maxRecords = 10000
-idleTimeBetweenReadsInMillis = 200
 failoverTimeMillis = %d
 metricsLevel = NONE
 `, c.child, s.stream, application, s.endpoint, s.endpoint, o.failover.Milliseconds())
-	if c.args[0] == "run" {
-		text += "unpacedReads = true\n" // ours: the embedded server has no limits to keep to
+	switch {
+	case c.fanOut:
+		text += "retrievalMode = FANOUT\n"
+	case c.args[0] == "run":
+		text += pollingKeys + "unpacedReads = true\n" // ours: the embedded server has no limits to keep to
+	default:
+		text += pollingKeys
 	}
 	return name, os.WriteFile(name, []byte(text), 0o600)
 }

@@ -51,6 +51,9 @@ func (f *field) start(c contestant, s *server, application, worker string, o opt
 	p.cmd.Env = append(os.Environ(), "KCL_BENCH_DIR="+dir, "KCL_BENCH_STREAM="+s.stream, "KCL_BENCH_APPLICATION="+application,
 		fmt.Sprintf("KCL_BENCH_FAILOVER_MILLIS=%d", o.failover.Milliseconds()), "AWS_ENDPOINT_URL="+s.endpoint,
 		"AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=bench", "AWS_SECRET_ACCESS_KEY=bench", "PYTHONPATH="+o.python)
+	if c.fanOut {
+		p.cmd.Env = append(p.cmd.Env, "KCL_BENCH_FANOUT=true")
+	}
 	p.began = time.Now()
 	if err := p.cmd.Start(); err != nil {
 		return nil, err

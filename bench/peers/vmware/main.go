@@ -37,6 +37,7 @@ func main() {
 		WithInitialPositionInStream(config.TRIM_HORIZON).
 		WithMaxRecords(10_000).
 		WithMaxLeasesForWorker(1000).
+		WithIdleTimeBetweenReadsInMillis(200).
 		WithShardSyncIntervalMillis(1000).
 		WithFailoverTimeMillis(failover).
 		WithKinesisEndpoint(endpoint).
