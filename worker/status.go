@@ -17,8 +17,9 @@ type Status struct {
 	Leading     bool      `json:"leading"`          // this worker is the leader
 	Leader      string    `json:"leader,omitempty"` // the leader last seen
 
-	// BufferedBytes is the record data held now, in the processors' hands or waiting; at most MaxBytes and one answer of
-	// GetRecords (10 MiB), which is let in when there is no room so that no shard falls silent.
+	// BufferedBytes is the record data held now, in the processors' hands or waiting, and what calls under way will probably
+	// bring; at most MaxBytes and one answer of GetRecords (10 MiB, 15 in JSON), which is let in when there is no room so that
+	// no shard falls silent.
 	BufferedBytes int64 `json:"bufferedBytes"`
 	MaxBytes      int64 `json:"maxBytes"`
 

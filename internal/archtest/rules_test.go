@@ -32,7 +32,7 @@ var rows = map[string][]string{
 	"internal/retry":     {sdk, smithy},
 	"internal/wholebody": {sdk},
 	"internal/hostload":  {},
-	"internal/fetch":     {"stream", "internal/aggregate", "internal/decode", "internal/retry", sdk, smithy, kinesis},
+	"internal/fetch":     {"stream", "internal/aggregate", "internal/decode", "internal/retry", "internal/wholebody", sdk, smithy, kinesis},
 	"internal/fleet": {"stream", "lease", "internal/assign", "internal/lineage", "internal/retry", "internal/hostload",
 		sdk, smithy, kinesis, uuid},
 	"lease/dynamolease": {"stream", "lease", "internal/retry", sdk, smithy, dynamodb, uuid},

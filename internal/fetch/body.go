@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,8 +10,40 @@ import (
 // Sizes of answers, in bytes.
 const (
 	maxBody   = 64 << 20 // what is read at most: 10 MiB in base64 and the keys of 10,000 records take less than half of it
-	firstRead = 16 << 10 // of an answer whose size is not known
+	firstRead = 4 << 10  // of an answer whose size is not known
 )
+
+// unknownSize stands for the size of an answer that does not say it.
+const unknownSize = -1
+
+// receive reads an answer as readBody does, once there is room for it: the caller has room for one of firstRead bytes, and
+// room waits until there is for one of the given size. Where that fails the rest is not read, which ends the connection.
+func receive(ctx context.Context, r *http.Response, room func(context.Context, int64) error) ([]byte, error) {
+	var begin []byte
+	if r.ContentLength < 0 { // is it a short one?
+		begin = make([]byte, firstRead)
+		n, err := io.ReadFull(r.Body, begin)
+		begin = begin[:n]
+		switch err {
+		case io.EOF, io.ErrUnexpectedEOF:
+			return begin, nil
+		case nil:
+		default:
+			return nil, err
+		}
+	}
+	if r.ContentLength <= maxBody { // otherwise it is refused
+		if err := room(ctx, max(r.ContentLength, unknownSize)); err != nil {
+			_ = r.Body.Close()
+			r.Body = http.NoBody // the SDK would read it to its end
+			return nil, err
+		}
+	}
+	if begin != nil {
+		return readRest(r.Body, begin)
+	}
+	return readBody(r)
+}
 
 // readBody reads an answer into memory of its own size, if the size is known, without copying it. The caller owns it.
 func readBody(r *http.Response) ([]byte, error) {

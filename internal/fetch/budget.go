@@ -3,28 +3,45 @@ package fetch
 import (
 	"container/list"
 	"context"
+	"errors"
 	"sync"
+	"time"
 )
 
 // Budget bounds the record data that a process holds: what is being received, what waits, and what is in the processors'
-// hands. Each call to the service reserves the most its answer can hold and keeps what arrived until [Page.Release].
+// hands. A call to the service reserves what its answer will probably take. When the answer begins and its size is known, the
+// reservation becomes that size, before the rest of the answer is read; what arrived is kept until [Page.Release].
 //
-// Shards that hold no page are served first come, first served. A shard that does hold one reads ahead only while no
-// other waits and at most half of the budget is in use, so that reading ahead never starves another shard.
+// Shards that hold no page are served first come, first served, those whose answer has begun before the others. A shard that
+// does hold one reads ahead only while no other waits and at most half of the budget is in use, so that reading ahead never
+// starves another shard.
 //
-// While less is in use than the budget allows, but not enough is free for the largest answer, one call at a time is let
-// in all the same: otherwise a few small pages in slow hands could silence every other shard, and a budget under 10 MiB
-// all of them. So at most the budget and one answer, about 11 MiB, is in use. Only records of a few bytes each, packed
-// by the million into aggregates of many megabytes, can take more, for as long as their page is held.
+// An answer that waits for room has none reserved, so that no two wait for each other, and is given up after unreadPatience,
+// or at once where maxUnread others wait already. It is asked for again when there is room for all of it.
+//
+// While less is in use than the budget allows, but not enough is free for an answer, one at a time is let in all the same:
+// otherwise a few small pages in slow hands could silence every other shard, and a budget under 10 MiB all of them. So at
+// most the budget and one answer, up to 11 MiB, or 15 in JSON, is in use. Only records of a few bytes each, packed by the
+// million into aggregates of many megabytes, can take more, for as long as their page is held.
 type Budget struct {
 	max int64
 
-	mu    sync.Mutex
-	used  int64
-	over  *hold     // the call that was let in without room; nil if there is none
-	first list.List // of *claim: shards that hold no page
-	ahead list.List // of *claim: shards that hold one
+	mu     sync.Mutex
+	used   int64
+	over   *hold     // the call that was let in without room; nil if there is none
+	unread list.List // of *claim: shards that hold no page, and whose answer has begun
+	first  list.List // of *claim: shards that hold no page
+	ahead  list.List // of *claim: shards that hold one
 }
+
+// Bounds of what waits outside of the budget: in the buffers of a connection is part of an answer.
+const (
+	maxUnread      = 16
+	unreadPatience = 5 * time.Second
+)
+
+// errNoRoom says that an answer was not read, because there was no room for it.
+var errNoRoom = errors.New("fetch: no room for the answer")
 
 // NewBudget returns a budget of max bytes, at least 1.
 func NewBudget(max int64) *Budget { return &Budget{max: max} }
@@ -53,15 +70,20 @@ type hold struct {
 // claim is a reservation that waits in line.
 type claim struct {
 	hold    *hold
+	bytes   int64
 	granted chan struct{} // closed when the bytes are in use
 	line    *list.List
 	place   *list.Element
 }
 
+func newClaim(h *hold, n int64) *claim {
+	return &claim{hold: h, bytes: n, granted: make(chan struct{})}
+}
+
 // reserve waits for n bytes. The caller must call keep or release on the result.
 func (a *account) reserve(ctx context.Context, n int64) (*hold, error) {
 	b := a.budget
-	c := &claim{hold: &hold{of: a, bytes: n}, granted: make(chan struct{})}
+	c := newClaim(&hold{of: a}, n)
 	b.mu.Lock()
 	a.waiting = c
 	b.queueLocked(c)
@@ -71,18 +93,77 @@ func (a *account) reserve(ctx context.Context, n int64) (*hold, error) {
 	case <-c.granted:
 		return c.hold, nil
 	case <-ctx.Done():
+		b.giveUp(c)
+		return nil, context.Cause(ctx)
 	}
+}
+
+// giveUp ends the wait for a claim, and gives it back if it was granted at the same moment.
+func (b *Budget) giveUp(c *claim) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	select {
-	case <-c.granted: // at the same moment
+	case <-c.granted:
 		b.dropLocked(c.hold)
 	default:
 		c.line.Remove(c.place)
-		a.waiting = nil
+		c.hold.of.waiting = nil
 	}
 	b.grantLocked()
-	return nil, context.Cause(ctx)
+}
+
+// grow makes a reservation one of n bytes, if it is smaller. It may wait, and has nothing reserved meanwhile nor after an
+// error: errNoRoom, or the cause of ctx's end.
+func (h *hold) grow(ctx context.Context, n int64) error {
+	c, err := h.claim(n)
+	if c == nil {
+		return err
+	}
+	patience := time.NewTimer(unreadPatience)
+	defer patience.Stop()
+	select {
+	case <-c.granted:
+		return nil
+	case <-patience.C:
+		err = errNoRoom
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	h.of.budget.giveUp(c)
+	return err
+}
+
+// claim is grow without the wait. A claim says that there must be one.
+func (h *hold) claim(n int64) (*claim, error) {
+	b := h.of.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n <= h.bytes {
+		return nil, nil
+	}
+	b.dropLocked(h)
+	defer b.grantLocked()
+	if h.of.pages > 0 { // it reads ahead: that is not worth a wait
+		if b.unread.Len() > 0 || b.first.Len() > 0 || b.used+n > b.max/2 {
+			return nil, errNoRoom
+		}
+		b.useLocked(h, n)
+		return nil, nil
+	}
+	c := newClaim(h, n)
+	c.line = &b.unread
+	c.place = b.unread.PushBack(c)
+	h.of.waiting = c
+	b.grantLocked()
+	switch {
+	case h.bytes > 0:
+		return nil, nil
+	case b.unread.Len() > maxUnread:
+		b.unread.Remove(c.place)
+		h.of.waiting = nil
+		return nil, errNoRoom
+	}
+	return c, nil
 }
 
 // keep makes a reservation the n bytes of a page that arrived; a page of none is given back.
@@ -142,19 +223,21 @@ func (b *Budget) queueLocked(c *claim) {
 
 // grantLocked lets in whom there is room for, each line in its order.
 func (b *Budget) grantLocked() {
-	for e := b.first.Front(); e != nil; e = b.first.Front() {
-		c := e.Value.(*claim)
-		if b.used+c.hold.bytes > b.max {
-			if b.over != nil || b.used >= b.max {
-				return
+	for _, line := range []*list.List{&b.unread, &b.first} {
+		for e := line.Front(); e != nil; e = line.Front() {
+			c := e.Value.(*claim)
+			if b.used+c.bytes > b.max {
+				if b.over != nil || b.used >= b.max {
+					return
+				}
+				b.over = c.hold
 			}
-			b.over = c.hold
+			b.admitLocked(c)
 		}
-		b.admitLocked(c)
 	}
 	for e := b.ahead.Front(); e != nil; e = b.ahead.Front() {
 		c := e.Value.(*claim)
-		if b.used+c.hold.bytes > b.max/2 {
+		if b.used+c.bytes > b.max/2 {
 			return
 		}
 		b.admitLocked(c)
@@ -164,6 +247,11 @@ func (b *Budget) grantLocked() {
 func (b *Budget) admitLocked(c *claim) {
 	c.line.Remove(c.place)
 	c.hold.of.waiting = nil
-	b.used += c.hold.bytes
+	b.useLocked(c.hold, c.bytes)
 	close(c.granted)
+}
+
+func (b *Budget) useLocked(h *hold, n int64) {
+	h.bytes = n
+	b.used += n
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/kinesis-go/kcl/stream"
 )
 
-// answer is what one call reserves: 10 MiB, and the records themselves.
+// answer is the most that one call takes: 10 MiB, and the records themselves.
 const answer = 10<<20 + 10_000*120
 
 func shardID(i int) stream.ShardID { return stream.ShardID(fmt.Sprintf("shardId-%012d", i)) }
@@ -139,7 +139,7 @@ func TestBudgetI6SlowProcessorStarvesNobody(t *testing.T) {
 
 // Reading ahead does not happen while it could take what other shards need, and does happen where there is plenty.
 func TestBudgetReadsAheadOnlyWithRoom(t *testing.T) {
-	for budget, ahead := range map[int64]bool{answer + 1<<20: false, 3 * answer: true} {
+	for budget, ahead := range map[int64]bool{16 << 10: false, 64 << 10: true} {
 		t.Run(fmt.Sprint(budget), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMany(t, 1, 5, 1000, budget)
@@ -163,7 +163,7 @@ func TestBudgetReadsAheadOnlyWithRoom(t *testing.T) {
 // but for those that the end cuts off.
 func TestBudgetIsFair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMany(t, 64, 30, 100, answer) // one call of 10 ms at a time
+		m := newMany(t, 64, 30, 100, 1) // one call of 10 ms at a time
 		turns, enough := make([]int, len(m.readers)), time.After(10*time.Second)
 		var eaters sync.WaitGroup
 		done := make(chan struct{})
@@ -186,7 +186,7 @@ func TestBudgetIsFair(t *testing.T) {
 		if least, most := slices.Min(turns), slices.Max(turns); least < 10 || most > least+2 {
 			t.Errorf("turns of each shard: %v", turns)
 		}
-		if peak := m.highest(); peak > 2*answer {
+		if peak := m.highest(); peak > 64<<10 {
 			t.Errorf("%d bytes in use", peak)
 		}
 		m.stop()

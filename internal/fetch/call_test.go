@@ -89,7 +89,7 @@ func (s *speaker) client() *kinesis.Client {
 func (s *speaker) read(t *testing.T, speaks *fetch.Wire) (records []stream.Record, failures []error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{t: t, client: s.client(), wire: &wire{}, budget: fetch.NewBudget(64 << 20), log: new(bytes.Buffer), seed: 1}
+		r := &rig{t: t, client: s.client(), wire: &wire{}, budget: fetch.NewBudget(64 << 20), log: new(journal), seed: 1}
 		cfg := r.config()
 		cfg.Wire = speaks
 		rd := r.start(cfg)
@@ -306,7 +306,7 @@ func TestBodies(t *testing.T) {
 				return res
 			}}
 			synctest.Test(t, func(t *testing.T) {
-				r := &rig{t: t, client: s.client(), wire: &wire{}, budget: fetch.NewBudget(64 << 20), log: new(bytes.Buffer), seed: 1}
+				r := &rig{t: t, client: s.client(), wire: &wire{}, budget: fetch.NewBudget(64 << 20), log: new(journal), seed: 1}
 				rd := r.start(r.config())
 				if p := rd.take(); len(p.Records) != 2 || len(p.Records[0].Data) != 200_000 {
 					t.Errorf("%d records", len(p.Records))

@@ -31,20 +31,23 @@ type exchange struct {
 
 	decoded decode.Answer // of GetRecords
 	body    int           // bytes that its records lie in
+	room    room          // for the answer to GetRecords
 
 	sdk middleware.DeserializeMiddleware // makes the errors of GetRecords
 }
 
-// getRecords makes one call. The exchange is never nil.
-func getRecords(ctx context.Context, c *kinesis.Client, in *kinesis.GetRecordsInput, f decode.Format) (*exchange, error) {
-	x := &exchange{asked: f}
-	_, err := c.GetRecords(ctx, in, once, x.bodies, func(o *kinesis.Options) {
+// room waits until there is room for an answer of so many bytes, or one of unknownSize. Its error is that of the call.
+type room func(ctx context.Context, n int64) error
+
+// getRecords makes the call.
+func (x *exchange) getRecords(ctx context.Context, c *kinesis.Client, in *kinesis.GetRecordsInput, via func(*kinesis.Options)) error {
+	_, err := c.GetRecords(ctx, in, once, via, x.bodies, func(o *kinesis.Options) {
 		o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) (err error) {
 			x.sdk, err = stack.Deserialize.Swap(deserializer, middleware.DeserializeMiddlewareFunc(deserializer, x.decode))
 			return err
 		})
 	})
-	return x, err
+	return err
 }
 
 func (x *exchange) answer() answer { return answerOf(x.decoded, x.body) }
@@ -148,7 +151,7 @@ func (x *exchange) decode(ctx context.Context, in middleware.DeserializeInput, n
 				return out, metadata, nil
 			}))
 	}
-	body, err := readBody(res.Response)
+	body, err := receive(ctx, res.Response, x.room)
 	if err != nil {
 		return out, metadata, &smithy.DeserializationError{Err: fmt.Errorf("read the answer: %w", err)}
 	}

@@ -91,7 +91,7 @@ func (p *poller) open(ctx context.Context) error {
 	}
 	call, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	out, err := p.Client.GetShardIterator(call, in, once)
+	out, err := p.Client.GetShardIterator(call, in, once, p.Wire.via)
 	p.opens.called(time.Now(), 0)
 	var metadata middleware.Metadata
 	if err == nil {

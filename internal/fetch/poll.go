@@ -117,6 +117,8 @@ type poller struct {
 	due       time.Time     // when to make the next attempt
 	idle      time.Duration // the wait at the tip
 	failures  int           // in a row
+	needed    int64         // room for the last answer
+	likely    int64         // room for the next one
 	childless int           // ends without children in a row
 	notFound  int           // streams not found in a row
 }
@@ -135,7 +137,7 @@ func Poll(ctx context.Context, cfg Config, pages chan<- Page) error {
 }
 
 func newPoller(cfg Config) *poller {
-	p := &poller{Config: cfg, account: account{budget: cfg.Budget}, idle: cfg.Idle, place: startOf(cfg)}
+	p := &poller{Config: cfg, account: account{budget: cfg.Budget}, idle: cfg.Idle, likely: leastRoom, place: startOf(cfg)}
 	p.reads.off, p.opens.off = cfg.Unpaced, cfg.Unpaced
 	if cfg.From.IsNumber() {
 		p.floor = cfg.From
@@ -150,7 +152,7 @@ func (p *poller) poll(ctx context.Context, pages chan<- Page) error {
 			return err
 		}
 		page, err := p.read(ctx)
-		if err != nil && ctx.Err() == nil {
+		if err != nil && !errors.Is(err, errRetry) && ctx.Err() == nil {
 			page, err = p.recover(ctx, err)
 		}
 		switch {
@@ -231,18 +233,22 @@ func (p *poller) read(ctx context.Context) (Page, error) {
 	if err := p.reads.wait(ctx); err != nil {
 		return Page{}, err
 	}
-	held, err := p.account.reserve(ctx, maxAnswer+int64(p.MaxRecords)*recordSize)
+	held, err := p.account.reserve(ctx, p.likely)
 	if err != nil {
 		return Page{}, err
 	}
 	asked := time.Now()
-	a, err := p.call(ctx)
+	a, err := p.call(ctx, held)
 	received := time.Now()
 	if err == nil {
 		err = a.check()
 	}
 	if errors.Is(err, errChildless) {
 		err = p.adopt(ctx, &a)
+	}
+	if errors.Is(err, errNoRoom) {
+		p.crowdedOut()
+		return Page{}, errRetry
 	}
 	if err != nil {
 		held.release()
@@ -254,6 +260,7 @@ func (p *poller) read(ctx context.Context) (Page, error) {
 		page.held = held
 	}
 	p.reads.called(received, size(a.records))
+	p.expect()
 	p.iterator, p.failures, p.childless, p.notFound = a.next, 0, 0, 0
 	p.tell(&page, received.Sub(asked))
 	return page, nil

@@ -39,7 +39,7 @@ type rig struct {
 	client *kinesis.Client
 	wire   *wire
 	budget *fetch.Budget
-	log    *bytes.Buffer
+	log    *journal
 	seed   uint64
 	logger *slog.Logger // writes to log
 
@@ -47,6 +47,24 @@ type rig struct {
 	reads    []fetch.Page // as Config.Read heard of them
 	attempts []int
 	failures []error
+}
+
+// journal is a log that is read while it is written.
+type journal struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(b)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
 }
 
 func newRig(t *testing.T, cfg local.Config) *rig {
@@ -59,7 +77,7 @@ func newRig(t *testing.T, cfg local.Config) *rig {
 	aws := srv.AWSConfig()
 	w := &wire{next: aws.HTTPClient.(*http.Client).Transport}
 	aws.HTTPClient = &http.Client{Transport: w}
-	log := new(bytes.Buffer)
+	log := new(journal)
 	return &rig{
 		logger: slog.New(slog.NewTextHandler(log, nil)),
 		t:      t, srv: srv, wire: w, client: kinesis.NewFromConfig(aws),

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
+	"time"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
@@ -27,7 +28,9 @@ type listener struct {
 	*httptest.Server
 
 	mu        sync.Mutex
-	conns     int
+	conns     int            // ever
+	open      int            // now
+	most      int            // of open
 	protocols map[string]int // of subscriptions
 }
 
@@ -47,10 +50,15 @@ func listen(t *testing.T, srv *local.Server, secure bool, protocols func(*http.P
 	l.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 128}
 	protocols(l.Config.Protocols)
 	l.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			l.mu.Lock()
-			defer l.mu.Unlock()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		switch state {
+		case http.StateNew:
 			l.conns++
+			l.open++
+			l.most = max(l.most, l.open)
+		case http.StateClosed, http.StateHijacked:
+			l.open--
 		}
 	}
 	if secure {
@@ -113,7 +121,9 @@ func TestSubscribeConnections(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			readAll(t, srv, consumers, shards)
+			readAll(t, srv, consumers.Client, shards, func(ctx context.Context, cfg fetch.Config, pages chan<- fetch.Page) error {
+				return fetch.Subscribe(ctx, cfg, consumers, pages)
+			})
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			if n := l.protocols[tt.proto]; n < shards || len(l.protocols) != 1 {
@@ -127,8 +137,40 @@ func TestSubscribeConnections(t *testing.T) {
 	}
 }
 
-// readAll subscribes to all shards of the stream "many" and waits until each has brought a record.
-func readAll(t *testing.T, srv *local.Server, consumers *fetch.Consumers, shards int) {
+// 300 shards polled over real sockets, all at once, take no more than 128 connections, whatever the server speaks.
+func TestPollConnections(t *testing.T) {
+	const shards = 300
+	// By HTTP/2 those that turn out not to be needed are closed, which the server sees a little later.
+	for name, most := range map[string]int{"h2": 160, "http/1.1": 128} {
+		t.Run(name, func(t *testing.T) {
+			srv := local.New(local.Config{Logger: slog.New(slog.DiscardHandler)})
+			if err := srv.CreateStream("many", shards); err != nil {
+				t.Fatal(err)
+			}
+			srv.Intercept(local.Rule{Operation: "GetRecords", Effect: local.Effect{Delay: 50 * time.Millisecond}}) // so that calls meet
+			l := listen(t, srv, name == "h2", func(p *http.Protocols) {
+				p.SetHTTP1(true)
+				p.SetHTTP2(name == "h2")
+			})
+			wire := fetch.NewWire(false)
+			readAll(t, srv, l.client(srv, true), shards, func(ctx context.Context, cfg fetch.Config, pages chan<- fetch.Page) error {
+				cfg.Wire = wire
+				return fetch.Poll(ctx, cfg, pages)
+			})
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if l.most > most {
+				t.Errorf("%d connections at a time, want at most %d", l.most, most)
+			}
+			t.Logf("%d connections at a time, %d in all, %d in the end", l.most, l.conns, l.open)
+		})
+	}
+}
+
+// readAll reads all shards of the stream "many" and waits until each has brought a record.
+func readAll(t *testing.T, srv *local.Server, client *kinesis.Client, shards int,
+	read func(context.Context, fetch.Config, chan<- fetch.Page) error,
+) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var readers, waiting sync.WaitGroup
@@ -136,14 +178,14 @@ func readAll(t *testing.T, srv *local.Server, consumers *fetch.Consumers, shards
 	waiting.Add(shards)
 	for i := range shards {
 		cfg := fetch.Config{
-			Client: consumers.Client, Budget: budget, From: stream.TrimHorizon, Logger: slog.New(slog.DiscardHandler),
+			Client: client, Budget: budget, From: stream.TrimHorizon, Logger: slog.New(slog.DiscardHandler),
 			Shard:  fetch.Shard{Stream: "many", StreamARN: "arn:aws:kinesis:" + local.DefaultRegion + ":" + local.DefaultAccountID + ":stream/many", ID: shardID(i)},
 			Failed: func(_ int, err error) { t.Logf("shard %d: %v", i, err) },
 		}
 		pages := make(chan fetch.Page)
 		readers.Go(func() {
-			if err := fetch.Subscribe(ctx, cfg, consumers, pages); ctx.Err() == nil {
-				t.Errorf("Subscribe = %v", err)
+			if err := read(ctx, cfg, pages); ctx.Err() == nil {
+				t.Errorf("reading ended: %v", err)
 			}
 		})
 		readers.Go(func() {

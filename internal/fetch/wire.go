@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -14,10 +16,13 @@ import (
 	"github.com/kinesis-go/kcl/internal/retry"
 )
 
-// Wire is the format in which one client and its server exchange records: CBOR, in which data is not base64, until the
-// server turns out not to speak it. All readers of a client share one.
+// Wire is how one client and its server exchange records: over which connections when polling, see the package, and in which
+// format. That is CBOR, in which data is not base64, until the server turns out not to speak it. All readers of a client
+// share one.
 type Wire struct {
 	speaks atomic.Int32
+	once   sync.Once
+	http   aws.HTTPClient // set by once
 }
 
 // What a server is known to speak.
@@ -36,11 +41,19 @@ func NewWire(jsonOnly bool) *Wire {
 	return w
 }
 
-// getRecords makes one call, or a second one in JSON where CBOR is in doubt.
-func (w *Wire) getRecords(ctx context.Context, c *kinesis.Client, in *kinesis.GetRecordsInput, log *slog.Logger) (*exchange, error) {
+// via makes a call of polling use the connections for it.
+func (w *Wire) via(o *kinesis.Options) {
+	w.once.Do(func() { w.http = pollingClient(o.HTTPClient) })
+	o.HTTPClient = w.http
+}
+
+// getRecords makes one call, or a second one in JSON where CBOR is in doubt. The answer is read when there is room for it.
+func (p *poller) getRecords(ctx context.Context, in *kinesis.GetRecordsInput, r room) (*exchange, error) {
 	var x *exchange
-	err := w.inEither(ctx, log, func(f decode.Format) (got decode.Format, err error) {
-		x, err = getRecords(ctx, c, in, f)
+	w, log := p.Wire, p.Logger
+	err := w.inEither(ctx, log, func(f decode.Format) (decode.Format, error) {
+		x = &exchange{asked: f, room: r}
+		err := x.getRecords(ctx, p.Client, in, w.via)
 		return x.got, err
 	})
 	if err == nil && x.got == decode.CBOR {
