@@ -81,15 +81,16 @@ type Config struct {
 
 // Reading says how a worker fetches records.
 type Reading struct {
-	// MaxRecords bounds one batch; default and largest 10,000 (GetRecords service limit).
+	// MaxRecords bounds the records of one read by polling, where an aggregate counts as one; default and largest 10,000
+	// (GetRecords service limit).
 	MaxRecords int
-	// Idle is the least time between two reads of a shard that has nothing new; default 250 ms. While a shard is behind,
+	// Idle is the least time between two polls of a shard that has nothing new; default 250 ms. While a shard is behind,
 	// only the service's own limits hold reading back. 5 reads a second per shard are shared by all who poll it.
 	Idle time.Duration
 	// MaxBytes bounds the record data this worker holds in all, in bytes; default 256 MiB. No answer is read before there is
 	// room for it, but for one at a time that is let in when there is none; see Status.BufferedBytes.
 	MaxBytes int64
-	// Unpaced reads as fast as the server answers, for servers that do not have the limits of Kinesis, such as package local.
+	// Unpaced polls as fast as the server answers, for servers that do not have the limits of Kinesis, such as package local.
 	Unpaced bool
 	// OnTrimmed says what to do with a checkpoint older than the stream's retention; default FailOnTrimmed.
 	OnTrimmed TrimmedPolicy

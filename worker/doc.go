@@ -104,6 +104,13 @@
 // ahead for each shard. A client of another kind is used as it is. A subscription whose records are not taken for ten seconds is
 // closed, and made again behind the last record taken.
 //
+// # Aggregated records
+//
+// Records that a producer packed into one (Kinesis Producer Library) are unpacked, by polling and by fan-out, and arrive one by
+// one: they share the sequence number, and Position.Sub is the place of each. A checkpoint may stand between two of them.
+// Reading.MaxRecords counts them packed, so a batch may hold more. What looks like an aggregate and is damaged arrives as it is,
+// as one record.
+//
 // # Permissions
 //
 // On the streams: kinesis:DescribeStreamSummary, ListShards, GetShardIterator and GetRecords. With fan-out also

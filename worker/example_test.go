@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -190,4 +192,87 @@ func ExampleTrace() {
 	// taken: shardId-000000000000
 	// processed: 3 records, 12 bytes, <nil>
 	// ended: shutdown requested
+}
+
+// Every stream whose name begins with "orders-" is read, also one that is created while workers run. Each worker calls this each
+// minute.
+func ExampleLister() {
+	srv := local.New(local.Config{})
+	for _, name := range []string{"orders-eu", "orders-us", "returns"} {
+		if err := srv.CreateStream(name, 1); err != nil {
+			log.Fatal(err)
+		}
+		if _, _, err := srv.Put(name, "customer-7", []byte("tea")); err != nil {
+			log.Fatal(err)
+		}
+	}
+	client := kinesis.NewFromConfig(srv.AWSConfig())
+	list := func(ctx context.Context) (streams []worker.Stream, err error) {
+		for pages := kinesis.NewListStreamsPaginator(client, &kinesis.ListStreamsInput{}); pages.HasMorePages(); {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				return nil, err // not an empty list, which would end all reading
+			}
+			for _, name := range page.StreamNames {
+				if strings.HasPrefix(name, "orders-") {
+					streams = append(streams, worker.Stream{Name: name, Start: stream.TrimHorizon})
+				}
+			}
+		}
+		return streams, nil
+	}
+
+	ctx, stop := context.WithCancel(context.Background())
+	var read atomic.Int32
+	w, err := worker.New(worker.Config{
+		Application: "billing", ListStreams: list, Kinesis: client, Leases: memlease.New(), Logger: slog.New(slog.DiscardHandler),
+		NewProcessor: func(_ context.Context, a stream.Assignment) (stream.Processor, error) {
+			print := func(ctx context.Context, b *stream.Batch, cp stream.Checkpointer) error {
+				fmt.Println(a.Stream, len(b.Records), "record")
+				if read.Add(1) == 2 {
+					stop()
+				}
+				return cp.Checkpoint(ctx, stream.Position{})
+			}
+			return stream.Func(print)(ctx, a)
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := w.Run(ctx); err != nil {
+		log.Fatal(err)
+	}
+	// Unordered output:
+	// orders-eu 1 record
+	// orders-us 1 record
+}
+
+// Enhanced fan-out. The worker registers a consumer under the application's name, which costs until it is deregistered.
+func ExampleFanOut() {
+	client := served()
+	ctx, stop := context.WithCancel(context.Background())
+	w, err := worker.New(worker.Config{
+		Application: "billing", Streams: []string{"orders"}, Kinesis: client, Leases: memlease.New(), Logger: slog.New(slog.DiscardHandler),
+		Start:   stream.TrimHorizon,
+		Reading: worker.Reading{FanOut: &worker.FanOut{Required: true}}, // without Required: polls, with a warning, if it is not permitted
+		NewProcessor: func(context.Context, stream.Assignment) (stream.Processor, error) {
+			return &basket{stop: stop}, nil
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := w.Run(ctx); err != nil {
+		log.Fatal(err)
+	}
+	arn := "arn:aws:kinesis:us-east-1:000000000000:stream/orders"
+	out, err := client.ListStreamConsumers(context.Background(), &kinesis.ListStreamConsumersInput{StreamARN: &arn})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("registered:", *out.Consumers[0].ConsumerName)
+	// Output:
+	// shutdown requested [tea milk sugar]
+	// registered: billing
 }
