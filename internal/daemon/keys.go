@@ -86,6 +86,7 @@ func (s *Settings) unknown(e props.Entry) {
 	default:
 		s.note(e.Line, e.Key, "is no key and has no effect")
 	}
+	s.notes[len(s.notes)-1].misspelt = near != ""
 }
 
 // formerKeys are of older generations; the Java daemon ignores them silently.

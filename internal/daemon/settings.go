@@ -91,6 +91,8 @@ type Note struct {
 	Line int // 0: none in particular
 	Key  string
 	Text string
+
+	misspelt bool // the key is nearly another one
 }
 
 // String returns "line N: key: text".
@@ -128,8 +130,13 @@ func Load(name string, text []byte) (*Settings, error) {
 		}
 	}
 	s.check(fail)
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+	if len(errs) > 0 {
+		for _, n := range s.notes {
+			if n.misspelt { // what is required may be there under another name
+				fail(n.Line, n.Key, "%s", n.Text)
+			}
+		}
+		return nil, errors.Join(errs...)
 	}
 	s.conclude()
 	return s, nil
