@@ -219,6 +219,7 @@ func TestOperatorUsage(t *testing.T) {
 	tests := []struct{ args, want string }{
 		{"leases", "which application? Give -application"},
 		{"leases -application app -watch -check", "-watch and -check exclude each other"},
+		{"leases -application app -watch -for 3s", "-watch and -for exclude each other"},
 		{"leases -application app -for -1s", "-for and -max-age cannot be negative"},
 		{"lag -application app -lease-duration 1ms", "-lease-duration 1ms is under 1s"},
 		{"leases -application a -endpoint http://127.0.0.1:1", `dynamolease: Table "a" is not the name of a table: 3 to 255 letters, digits, '_', '-' and '.'`},

@@ -105,7 +105,9 @@ func (a *app) tellRelease(f releaseFlags, r releaseReport) error {
 			return err
 		}
 	}
-	if !f.yes {
+	if f.yes {
+		fmt.Fprintf(a.stderr, "released %s\n", count(len(r.Released), "lease"))
+	} else {
 		fmt.Fprintf(a.stderr, "nothing is changed yet; -yes releases %s\n", count(len(r.Released), "lease"))
 	}
 	return nil

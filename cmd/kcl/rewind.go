@@ -207,6 +207,8 @@ func (a *app) tellRewind(f rewindFlags, r rewindReport) error {
 		return nil
 	case !r.Done:
 		fmt.Fprintf(a.stderr, "nothing is changed yet; -yes changes %s\n", count(len(r.Steps), "lease"))
+	default:
+		fmt.Fprintf(a.stderr, "changed %s\n", count(len(r.Steps), "lease"))
 	}
 	if r.Undo == "" {
 		return nil

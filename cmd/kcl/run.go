@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 
@@ -211,6 +212,10 @@ func prepare(ctx context.Context, path string, log *slog.Logger) (*worker.Worker
 		effective = append(effective, line[0], line[1])
 	}
 	log.Info("settings", effective...)
+	// Now, and not when the first lease is taken: no table is made for a program that cannot start.
+	if _, err := exec.LookPath(s.Command(log).Path); err != nil {
+		return nil, fmt.Errorf("%s: executableName: %w", path, err)
+	}
 	kinesis, dynamo, err := s.Clients(ctx)
 	if err != nil {
 		return nil, err

@@ -63,11 +63,24 @@ func TestRunCommandLine(t *testing.T) {
 	}
 }
 
+// TestRunNoProgram holds that nothing is made in AWS for a program that is not there.
+func TestRunNoProgram(t *testing.T) {
+	file := filepath.Join(write(t, map[string]string{
+		"app.properties": strings.Replace(complete, "/bin/true", "./nowhere -x", 1) + "dynamoDBEndpoint = http://127.0.0.1:1\n",
+	}), "app.properties")
+	r := kcl(t, "", "run", file)
+	want := "kcl: " + file + `: executableName: exec: "./nowhere": stat ./nowhere: no such file or directory` + "\n"
+	if r.code != exitFailure || !strings.HasSuffix(r.stderr, want) {
+		t.Errorf("%v, want exit 1 and %q", r, want)
+	}
+}
+
 func TestRunBadProperties(t *testing.T) {
 	dir := write(t, map[string]string{"app.properties": "streamName = orders\nfailoverTimeMillis = soon\nmaxRecrods = 5\n"})
 	r := kcl(t, "", "run", filepath.Join(dir, "app.properties"))
 	for _, want := range []string{
 		`app.properties:2: failoverTimeMillis: "soon" is not a whole number`, "executableName is required", "applicationName is required",
+		"app.properties:3: maxRecrods: is no key and has no effect; did you mean maxRecords?",
 	} {
 		if !strings.Contains(r.stderr, want) {
 			t.Errorf("stderr does not say %q:\n%s", want, r.stderr)

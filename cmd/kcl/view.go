@@ -20,6 +20,7 @@ type viewing struct {
 	app                appFlags
 	watch, check, json bool
 	length             time.Duration
+	lengthSet          bool // -for is given
 	bounds             operate.Bounds
 
 	lag    bool          // measure how far behind the leases are
@@ -47,7 +48,8 @@ func (v *viewing) add(cmd *cobra.Command, length time.Duration) {
 func (v *viewing) in(a *app, cmd *cobra.Command) *cobra.Command {
 	cmd.Args = noArguments
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if v.check && !cmd.Flags().Changed("for") {
+		v.lengthSet = cmd.Flags().Changed("for")
+		if v.check && !v.lengthSet {
 			v.length = v.bounds.Patience()
 		}
 		return v.run(cmd.Context(), a)
@@ -59,6 +61,8 @@ func (v *viewing) run(ctx context.Context, a *app) error {
 	switch {
 	case v.watch && v.check:
 		return usagef("-watch and -check exclude each other")
+	case v.watch && v.lengthSet:
+		return usagef("-watch and -for exclude each other")
 	case v.length < 0 || v.maxAge < 0:
 		return usagef("-for and -max-age cannot be negative")
 	case v.bounds.LeaseDuration < time.Second:
