@@ -111,7 +111,6 @@ type crowd struct {
 	budget  *fetch.Budget
 	highest int64 // bytes in use, of all looks
 	waiting int   // answers that are neither read nor given up
-	put     int
 
 	readers sync.WaitGroup
 	cancel  context.CancelFunc

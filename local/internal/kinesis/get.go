@@ -241,9 +241,9 @@ func (e *Engine) getRecords(c call) (Answer, error) {
 	}
 	it.index, it.issued = p.next, now.UnixMilli()
 	if c.format == awswire.CBOR {
-		return Answer{Body: net.Buffers{pageCBOR(p, sh, it)}}, nil
+		return Answer{Body: pageCBOR(p, sh, it)}, nil
 	}
-	return Answer{Body: pageJSON(p, sh, it)}, nil
+	return Answer{Body: net.Buffers{pageJSON(p, sh, it)}}, nil
 }
 
 // open finds what the iterator of r points at.
@@ -290,26 +290,26 @@ func (e *Engine) open(r getRequest) (*stream, *shard, iterator, error) {
 }
 
 // pageJSON is the answer of GetRecords. The end of a shard is exact: no next iterator, and child shards with parents.
-func pageJSON(p page, sh *shard, it iterator) net.Buffers {
-	parts := jsonOf(p.entries, net.Buffers{[]byte(`{"Records":[`)})
-	b := append(make([]byte, 0, 256), ']')
+func pageJSON(p page, sh *shard, it iterator) []byte {
+	const rest = 512
+	b := append(make([]byte, 0, jsonSize(p.entries)+rest), `{"Records":[`...)
+	b = appendJSON(b, p.entries)
 	if p.ended {
-		b = append(b, `,"ChildShards":`...)
+		b = append(b, `],"ChildShards":`...)
 		b = append(b, awswire.JSON.Encode(sh.childShards())...)
 	} else {
-		b = append(b, `,"NextShardIterator":"`...)
+		b = append(b, `],"NextShardIterator":"`...)
 		b = append(b, it.token()...)
 		b = append(b, '"')
 	}
 	b = append(b, `,"MillisBehindLatest":`...)
 	b = strconv.AppendInt(b, p.behind, 10)
-	return append(parts, append(b, '}'))
+	return append(b, '}')
 }
 
-func pageCBOR(p page, sh *shard, it iterator) []byte {
-	b := awswire.AppendCBORMap(nil, 3)
-	b = awswire.AppendCBORText(b, "Records")
-	b = appendCBORRecords(b, p.entries)
+func pageCBOR(p page, sh *shard, it iterator) net.Buffers {
+	parts := recordsCBOR(p.entries)
+	var b []byte
 	if p.ended {
 		b = awswire.AppendCBORText(b, "ChildShards")
 		b = append(b, awswire.CBOR.Encode(sh.childShards())...)
@@ -318,21 +318,14 @@ func pageCBOR(p page, sh *shard, it iterator) []byte {
 		b = awswire.AppendCBORText(b, it.token())
 	}
 	b = awswire.AppendCBORText(b, "MillisBehindLatest")
-	return awswire.AppendCBORInt(b, p.behind)
+	return append(parts, awswire.AppendCBORInt(b, p.behind))
 }
 
-func appendCBORRecords(b []byte, entries []entry) []byte {
-	const perRecord = 200
-	size := 0
-	for _, e := range entries {
-		size += int(e.size) + perRecord
-	}
-	b = append(make([]byte, 0, len(b)+size), b...)
-	b = awswire.AppendCBORArray(b, len(entries))
-	for _, e := range entries {
-		b = e.appendCBOR(b)
-	}
-	return b
+// recordsCBOR begins a map of three members with the records.
+func recordsCBOR(entries []entry) net.Buffers {
+	b := awswire.AppendCBORMap(make([]byte, 0, 16), 3)
+	b = awswire.AppendCBORText(b, "Records")
+	return cborOf(entries, net.Buffers{awswire.AppendCBORArray(b, len(entries))})
 }
 
 // hashKeyRange is a range of hash keys as the API shows it.
@@ -379,10 +372,7 @@ func (e *Engine) Records(name string) ([]Record, error) {
 	var out []Record
 	for _, sh := range s.listed() {
 		for _, entry := range sh.read(1, int(^uint(0)>>1), int64(^uint64(0)>>1), s.horizon()).entries {
-			data, err := base64.StdEncoding.AppendDecode(nil, entry.data())
-			if err != nil {
-				panic("kinesis: stored data is not base64: " + err.Error())
-			}
+			data := append([]byte(nil), entry.data()...)
 			out = append(out, Record{sh.id, string(entry.sequenceNumber()), string(entry.key()), data, time.UnixMilli(entry.arrived)})
 		}
 	}

@@ -1,9 +1,7 @@
 package kinesis
 
 import (
-	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"net"
 	"sort"
 	"unicode/utf8"
@@ -11,9 +9,9 @@ import (
 	"github.com/kinesis-go/kcl/local/internal/awswire"
 )
 
-// A log holds the records of one shard in the JSON form in which GetRecords answers them, each followed by a comma, one
-// behind the other in large chunks. Reading JSON is then a matter of naming byte ranges: nothing is encoded and, up to
-// the socket, nothing is copied. Bytes that were written never change, and neither do the entries that describe them,
+// A log holds the records of one shard in the CBOR form in which GetRecords answers them, one behind the other in large
+// chunks. Reading CBOR is then a matter of naming byte ranges: nothing is encoded and, up to the socket, nothing is copied.
+// JSON is made of it for each reader. Bytes that were written never change, and neither do the entries that describe them,
 // so ranges stay valid after the shard's lock was given back.
 type log struct {
 	entries []entry
@@ -25,73 +23,88 @@ type log struct {
 // chunk is a stretch of memory that is never moved.
 type chunk struct{ bytes []byte }
 
-// entry describes one record: where its JSON is, and where its data and key are inside.
+// entry describes one record: where its CBOR is, and where its parts are inside.
 type entry struct {
 	chunk    *chunk
 	arrived  int64  // milliseconds since the epoch; never falls within a shard
-	from, to uint32 // in the chunk, the comma behind it included
-	dataLen  uint32 // bytes of data, before base64
+	from, to uint32 // in the chunk
+	dataLen  uint32
 	size     uint32 // data and partition key, the measure of every limit
-	dataAt   uint16 // start of the base64 text, from from
-	keyLen   uint16 // the key as a JSON string, without its quotes
+	dataAt   uint16 // from from
+	keyLen   uint16
+	keyGap   uint8 // bytes between data and key
+	seqLen   uint8
 	kms      bool
+	plain    bool // the key is a JSON string as it is
 }
 
 const (
 	smallestChunk = 4 << 10
 	largestChunk  = 1 << 20
 
+	cborSequence = "\x6eSequenceNumber"
+	cborArrived  = "\x78\x1bApproximateArrivalTimestamp\xc1"
+	cborData     = "\x64Data"
+	cborKey      = "\x6cPartitionKey"
+	cborKMS      = "\x6eEncryptionType\x63KMS"
+
+	// sequenceAt is where the digits are: behind the map's head, the name and the head of a text of 24 to 255 bytes.
+	sequenceAt = 1 + len(cborSequence) + 2
+	fixedCBOR  = sequenceAt + 56 + len(cborArrived) + 9 + len(cborData) + 5 + len(cborKey) + 3 + len(cborKMS)
+
 	jsonSequence = `{"SequenceNumber":"`
 	jsonArrived  = `","ApproximateArrivalTimestamp":`
 	jsonData     = `,"Data":"`
 	jsonKey      = `","PartitionKey":"`
 	jsonKMS      = `","EncryptionType":"KMS`
-	jsonEnd      = `"},`
+	jsonEnd      = `"}`
 
-	fixedJSON     = len(jsonSequence) + len(jsonArrived) + len(jsonData) + len(jsonKey) + len(jsonKMS) + len(jsonEnd) + 56 + 20
+	fixedJSON     = len(jsonSequence) + len(jsonArrived) + len(jsonData) + len(jsonKey) + len(jsonKMS) + len(jsonEnd) + 1 + 56 + 20
 	longestEscape = len(`\u0000`)
 )
 
-// record is one record to be put. Its data is canonical base64 text, or, if that is nil, bytes.
-type record struct {
-	base64  []byte
-	raw     []byte
-	dataLen int
-	key     []byte
-}
+// record is one record to be put.
+type record struct{ data, key []byte }
 
-func (r record) size() int { return r.dataLen + len(r.key) }
+func (r record) size() int { return len(r.data) + len(r.key) }
 
 // next is the index that the next record gets.
 func (l *log) next() uint64 { return l.base + uint64(len(l.entries)) }
 
 // append adds a record under the given sequence number.
 func (l *log) append(r record, seq sequence, arrived int64, kms bool) {
-	limit := fixedJSON + base64.StdEncoding.EncodedLen(r.dataLen) + len(r.key)*longestEscape
+	size := uint32(r.size())
+	if !utf8.Valid(r.key) {
+		r.key = []byte(string([]rune(string(r.key)))) // each byte that is no UTF-8 becomes U+FFFD, as JSON demands
+	}
+	limit := fixedCBOR + len(r.data) + len(r.key)
 	if l.open == nil || int(l.used)+limit > len(l.open.bytes) {
 		l.grow(limit)
 	}
-	e := entry{chunk: l.open, arrived: arrived, from: l.used, dataLen: uint32(r.dataLen), size: uint32(r.size()), kms: kms}
-	b := l.open.bytes[l.used:l.used]
-	b = append(b, jsonSequence...)
-	b = seq.append(b)
-	b = append(b, jsonArrived...)
-	b = awswire.AppendSeconds(b, arrived)
-	b = append(b, jsonData...)
-	e.dataAt = uint16(len(b))
-	if r.base64 != nil {
-		b = append(b, r.base64...)
-	} else {
-		b = base64.StdEncoding.AppendEncode(b, r.raw)
-	}
-	b = append(b, jsonKey...)
-	keyFrom := len(b)
-	b = appendEscaped(b, r.key)
-	e.keyLen = uint16(len(b) - keyFrom)
+	e := entry{chunk: l.open, arrived: arrived, from: l.used, dataLen: uint32(len(r.data)), size: size,
+		keyLen: uint16(len(r.key)), kms: kms, plain: plainJSON(r.key)}
+	members := 4
 	if kms {
-		b = append(b, jsonKMS...)
+		members++
 	}
-	b = append(b, jsonEnd...)
+	b := awswire.AppendCBORMap(l.open.bytes[l.used:l.used], members)
+	b = append(b, cborSequence...)
+	b = seq.append(append(b, 0x78, 0)) // the head of a text, whose length comes now
+	e.seqLen = uint8(len(b) - sequenceAt)
+	b[sequenceAt-1] = e.seqLen
+	b = append(b, cborArrived...)
+	b = awswire.AppendCBORInt(b, arrived)
+	b = append(b, cborData...)
+	b = awswire.AppendCBORBytes(b, len(r.data))
+	e.dataAt = uint16(len(b))
+	b = append(b, r.data...)
+	dataEnd := len(b)
+	b = append(b, cborKey...)
+	b = awswire.AppendCBORText(b, r.key)
+	e.keyGap = uint8(len(b) - len(r.key) - dataEnd)
+	if kms {
+		b = append(b, cborKMS...)
+	}
 	l.used += uint32(len(b))
 	e.to = l.used
 	l.entries = append(l.entries, e)
@@ -148,73 +161,87 @@ func cut(entries []entry, records int, bytes int64) ([]entry, int64) {
 	return entries, sum
 }
 
-// jsonOf returns the JSON of the entries as byte ranges, separated by commas, without a comma at the end.
-func jsonOf(entries []entry, parts net.Buffers) net.Buffers {
+// cborOf returns the CBOR of the entries as byte ranges.
+func cborOf(entries []entry, parts net.Buffers) net.Buffers {
 	for i := 0; i < len(entries); {
 		first, to := entries[i], entries[i].to
 		for i++; i < len(entries) && entries[i].chunk == first.chunk && entries[i].from == to; i++ {
 			to = entries[i].to
-		}
-		if i == len(entries) {
-			to--
 		}
 		parts = append(parts, first.chunk.bytes[first.from:to])
 	}
 	return parts
 }
 
-// data returns the base64 text of the record's data.
-func (e entry) data() []byte {
+// jsonSize is at least what appendJSON appends.
+func jsonSize(entries []entry) (n int) {
+	for i := range entries {
+		e := &entries[i]
+		n += fixedJSON + base64.StdEncoding.EncodedLen(int(e.dataLen))
+		if e.plain {
+			n += int(e.keyLen)
+		} else {
+			n += int(e.keyLen) * longestEscape
+		}
+	}
+	return n
+}
+
+// appendJSON appends the JSON of the entries, separated by commas.
+func appendJSON(b []byte, entries []entry) []byte {
+	const next = "," + jsonSequence
+	begin := jsonSequence
+	var middle []byte // between sequence number and data; many are the same
+	for i := range entries {
+		e := &entries[i]
+		if i == 0 || e.arrived != entries[i-1].arrived {
+			middle = append(awswire.AppendSeconds(append(middle[:0], jsonArrived...), e.arrived), jsonData...)
+		}
+		b = append(b, begin...)
+		begin = next
+		b = append(b, e.sequenceNumber()...)
+		b = append(b, middle...)
+		b = appendBase64(b, e.data())
+		b = append(b, jsonKey...)
+		if e.plain {
+			b = append(b, e.key()...)
+		} else {
+			b = appendEscaped(b, e.key())
+		}
+		if e.kms {
+			b = append(b, jsonKMS...)
+		}
+		b = append(b, jsonEnd...)
+	}
+	return b
+}
+
+// data returns the record's data.
+func (e *entry) data() []byte {
 	from := e.from + uint32(e.dataAt)
-	return e.chunk.bytes[from : from+uint32(base64.StdEncoding.EncodedLen(int(e.dataLen)))]
+	return e.chunk.bytes[from : from+e.dataLen : from+e.dataLen]
 }
 
 // key returns the partition key.
-func (e entry) key() []byte {
-	from := e.from + uint32(e.dataAt) + uint32(base64.StdEncoding.EncodedLen(int(e.dataLen))+len(jsonKey))
-	quoted := e.chunk.bytes[from-1 : from+uint32(e.keyLen)+1]
-	if bytes.IndexByte(quoted, '\\') < 0 {
-		return quoted[1 : len(quoted)-1]
-	}
-	var key string
-	if err := json.Unmarshal(quoted, &key); err != nil {
-		panic("kinesis: a stored key is not a JSON string: " + string(quoted))
-	}
-	return []byte(key)
+func (e *entry) key() []byte {
+	from := e.from + uint32(e.dataAt) + e.dataLen + uint32(e.keyGap)
+	return e.chunk.bytes[from : from+uint32(e.keyLen)]
 }
 
 // sequenceNumber returns the record's sequence number.
-func (e entry) sequenceNumber() []byte {
-	from := e.from + uint32(len(jsonSequence))
-	to := e.from + uint32(e.dataAt) - uint32(len(jsonData))
-	text := e.chunk.bytes[from:to]
-	return text[:bytes.IndexByte(text, '"')]
+func (e *entry) sequenceNumber() []byte {
+	from := e.from + uint32(sequenceAt)
+	return e.chunk.bytes[from : from+uint32(e.seqLen)]
 }
 
-// appendCBOR appends the record as CBOR.
-func (e entry) appendCBOR(b []byte) []byte {
-	members := 4
-	if e.kms {
-		members++
+// plainJSON says that text is the inside of a JSON string as it is.
+func plainJSON(text []byte) bool {
+	for _, c := range text {
+		if c < ' ' || c == '"' || c == '\\' {
+			return false
+		}
 	}
-	b = awswire.AppendCBORMap(b, members)
-	b = awswire.AppendCBORText(b, "SequenceNumber")
-	b = awswire.AppendCBORText(b, e.sequenceNumber())
-	b = awswire.AppendCBORText(b, "ApproximateArrivalTimestamp")
-	b = awswire.AppendCBORTime(b, e.arrived)
-	b = awswire.AppendCBORText(b, "Data")
-	b = awswire.AppendCBORBytes(b, int(e.dataLen))
-	b, err := base64.StdEncoding.AppendDecode(b, e.data())
-	if err != nil {
-		panic("kinesis: stored data is not base64: " + err.Error())
-	}
-	b = awswire.AppendCBORText(b, "PartitionKey")
-	b = awswire.AppendCBORText(b, e.key())
-	if e.kms {
-		b = awswire.AppendCBORText(b, "EncryptionType")
-		b = awswire.AppendCBORText(b, "KMS")
-	}
-	return b
+	return true
 }
 
 // appendEscaped appends text as the inside of a JSON string. Bytes that are no UTF-8 become U+FFFD, as JSON demands.

@@ -154,11 +154,10 @@ type placed struct {
 	hash hashKey
 }
 
-// check turns the entries into records. Data becomes canonical base64 text.
+// check turns the entries into records.
 func (r *putRequest) check(prefix string, maxRecord int) ([]placed, error) {
 	var bad problems
 	out := make([]placed, len(r.entries))
-	scratch := make([]byte, 0, 1024)
 	total := 0
 	for i := range r.entries {
 		in := &r.entries[i]
@@ -181,7 +180,8 @@ func (r *putRequest) check(prefix string, maxRecord int) ([]placed, error) {
 			continue
 		}
 		var err error
-		if scratch, err = in.canonical(&out[i].record, scratch); err != nil {
+		out[i].key = in.key
+		if out[i].data, err = in.bytes(); err != nil {
 			return nil, err
 		}
 		if out[i].hash, err = in.place(); err != nil {
@@ -199,28 +199,16 @@ func (r *putRequest) check(prefix string, maxRecord int) ([]placed, error) {
 	return out, bad.err()
 }
 
-// canonical fills in the record, using and returning scratch memory.
-func (e *putEntry) canonical(r *record, scratch []byte) ([]byte, error) {
-	r.key = e.key
+// bytes returns the data, in memory of its own or that of the request.
+func (e *putEntry) bytes() ([]byte, error) {
 	if e.raw {
-		r.dataLen, r.raw = len(e.data), e.data
-		return scratch, nil
+		return e.data, nil
 	}
-	if n := base64.StdEncoding.DecodedLen(len(e.data)); cap(scratch) < n {
-		scratch = make([]byte, n)
-	}
-	n, err := base64.StdEncoding.Decode(scratch[:cap(scratch)], e.data)
+	data, err := base64.StdEncoding.AppendDecode(nil, e.data)
 	if err != nil {
-		return scratch, awswire.Malformed("the data of a record is not base64: %v", err)
+		return nil, awswire.Malformed("the data of a record is not base64: %v", err)
 	}
-	r.dataLen, r.base64 = n, e.data
-	// Text with line breaks or with stray bits in its last character means the same data but is not what the service
-	// would answer.
-	if tail := n / 3 * 3; len(e.data) != base64.StdEncoding.EncodedLen(n) ||
-		base64.StdEncoding.EncodeToString(scratch[tail:n]) != string(e.data[tail/3*4:]) {
-		r.base64 = base64.StdEncoding.AppendEncode(nil, scratch[:n])
-	}
-	return scratch, nil
+	return data, nil
 }
 
 // place returns the record's hash key.

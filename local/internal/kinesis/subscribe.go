@@ -207,10 +207,11 @@ func (f *feed) lost() error {
 func (f *feed) event(p page) []byte {
 	headers := awswire.EventHeaders("SubscribeToShardEvent", f.format)
 	if f.format == awswire.CBOR {
-		return awswire.AppendFrame(nil, headers, f.eventCBOR(p))
+		parts := f.eventCBOR(p)
+		return awswire.AppendFrame(make([]byte, 0, frameOverhead+length(parts)), headers, parts...)
 	}
-	parts := jsonOf(p.entries, net.Buffers{[]byte(`{"Records":[`)})
-	b := append(make([]byte, 0, 256), `],"ContinuationSequenceNumber":`...)
+	b := append(make([]byte, 0, jsonSize(p.entries)+frameOverhead), `{"Records":[`...)
+	b = append(appendJSON(b, p.entries), `],"ContinuationSequenceNumber":`...)
 	if p.ended {
 		b = append(b, `null,"ChildShards":`...)
 		b = append(b, awswire.JSON.Encode(f.shard.childShards())...)
@@ -220,15 +221,13 @@ func (f *feed) event(p page) []byte {
 		b = append(b, '"')
 	}
 	b = append(b, `,"MillisBehindLatest":`...)
-	b = strconv.AppendInt(b, p.behind, 10)
-	parts = append(parts, append(b, '}'))
-	return awswire.AppendFrame(make([]byte, 0, frameOverhead+length(parts)), headers, parts...)
+	b = append(strconv.AppendInt(b, p.behind, 10), '}')
+	return awswire.AppendFrame(make([]byte, 0, frameOverhead+len(b)), headers, b)
 }
 
-func (f *feed) eventCBOR(p page) []byte {
-	b := awswire.AppendCBORMap(nil, 3)
-	b = awswire.AppendCBORText(b, "Records")
-	b = appendCBORRecords(b, p.entries)
+func (f *feed) eventCBOR(p page) net.Buffers {
+	parts := recordsCBOR(p.entries)
+	var b []byte
 	if p.ended {
 		b = awswire.AppendCBORText(b, "ChildShards")
 		b = append(b, awswire.CBOR.Encode(f.shard.childShards())...)
@@ -237,7 +236,7 @@ func (f *feed) eventCBOR(p page) []byte {
 		b = awswire.AppendCBORText(b, f.continuation(p).String())
 	}
 	b = awswire.AppendCBORText(b, "MillisBehindLatest")
-	return awswire.AppendCBORInt(b, p.behind)
+	return append(parts, awswire.AppendCBORInt(b, p.behind))
 }
 
 // continuation is the number that says how far the subscription has read: that of the record before the next one, or,
