@@ -4,7 +4,6 @@ package childjava_test
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -145,10 +144,7 @@ var build struct {
 }
 
 func TestMain(m *testing.M) {
-	if err := flag.Set("test.parallel", "6"); err != nil { // most of the time a daemon waits
-		panic(err)
-	}
-	code := m.Run()
+	code := stagetest.Main(m, 6)
 	if build.dir != "" {
 		_ = os.RemoveAll(build.dir)
 	}

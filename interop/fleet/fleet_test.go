@@ -3,7 +3,6 @@
 package fleet_test
 
 import (
-	"flag"
 	"os"
 	"syscall"
 	"testing"
@@ -17,13 +16,7 @@ import (
 const within = 2 * time.Minute
 
 // TestMain lets all scenarios run at the same time: they mostly wait for Java's clocks.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if err := flag.Set("test.parallel", "4"); err != nil {
-		panic(err)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(stagetest.Main(m, 4)) }
 
 // java starts a Java worker of the newest version.
 func java(s *fleettest.Stage, id string, extra ...string) *stagetest.Process {

@@ -5,7 +5,6 @@ package tables_test
 import (
 	"encoding/json"
 	"errors"
-	"flag"
 	"os"
 	"os/exec"
 	"regexp"
@@ -22,13 +21,7 @@ import (
 const within = 2 * time.Minute
 
 // TestMain lets all tables be read at the same time: the tests mostly wait for Java's clocks.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if err := flag.Set("test.parallel", "3"); err != nil {
-		panic(err)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(stagetest.Main(m, 3)) }
 
 // bench is a stage and the command line for it.
 type bench struct {

@@ -2,13 +2,24 @@ package stagetest
 
 import (
 	"encoding/json"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 )
+
+// Main runs the tests of a suite that mostly waits, for Java's clocks or for a daemon, so many at the same time unless -parallel
+// says otherwise, and returns the exit code. A TestMain calls it.
+func Main(m *testing.M, parallel int) int {
+	if err := flag.Set("test.parallel", strconv.Itoa(parallel)); err != nil { // m.Run parses the flags, which win
+		panic(err)
+	}
+	return m.Run()
+}
 
 // Cache is the folder that interop/run and the setup scripts fill. The test ends if interop/run did not say where it is.
 func Cache(t testing.TB) string {
