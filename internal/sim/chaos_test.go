@@ -147,15 +147,12 @@ func (w *world) changeList() {
 		return
 	}
 	w.mu.Lock()
-	all, hidden := len(w.named), slices.Clone(w.hidden)
+	all, hidden := len(w.named), len(w.hidden)
 	w.mu.Unlock()
 	open := w.reading()
 	switch name := open[w.r.IntN(len(open))]; {
-	case len(hidden) > 0:
-		w.mu.Lock()
-		w.hidden = nil
-		w.mu.Unlock()
-		w.disturbed(nil, fmt.Sprintf("streams %v are listed again", hidden), 2*listInterval)
+	case hidden > 0:
+		w.listAgain()
 	case all < mostStreams && w.r.IntN(2) == 0:
 		name = fmt.Sprintf("s%d", all)
 		w.disturbed(nil, fmt.Sprintf("stream %s is created", name), w.plan.create+2*listInterval)
@@ -165,6 +162,17 @@ func (w *world) changeList() {
 		w.hidden = append(w.hidden, name)
 		w.mu.Unlock()
 		w.ledger.note("stream %s is not listed any more", name)
+	}
+}
+
+// listAgain puts the streams that were taken out of the list into it again.
+func (w *world) listAgain() {
+	w.mu.Lock()
+	hidden := w.hidden
+	w.hidden = nil
+	w.mu.Unlock()
+	if len(hidden) > 0 {
+		w.disturbed(nil, fmt.Sprintf("streams %v are listed again", hidden), 2*listInterval)
 	}
 }
 

@@ -69,8 +69,8 @@ func (t *tally) since(d time.Duration) string {
 	return b.String()
 }
 
-// TestScale measures a fleet of 1,000 shards and 50 workers, from a cold start over a rolling restart to the crash of a tenth of it,
-// the leader among them.
+// TestScale measures a fleet of 1,000 shards and 50 workers, from a cold start over a rolling restart to the crashes of a tenth of it,
+// without the leader and with it.
 func TestScale(t *testing.T) {
 	if !*scale {
 		t.Skip("takes minutes: run it with -sim.scale")
@@ -85,7 +85,8 @@ func TestScale(t *testing.T) {
 		s.cold()
 		s.quiet()
 		s.rolling()
-		s.crash()
+		s.crash(false)
+		s.crash(true)
 		f.end()
 		t.Logf("records that came twice: %d of %d", f.ledger.duplicates(), f.ledger.deliveredSoFar())
 	})
@@ -155,15 +156,13 @@ func (s *scaleRun) rolling() {
 	s.t.Logf("rolling restart: longest time in which a shard was not read %v", s.worstGap(at))
 }
 
-func (s *scaleRun) crash() {
+func (s *scaleRun) crash(leader bool) {
 	time.Sleep(time.Minute)
-	s.stage("crash of a tenth with the leader", func() {
+	s.stage(fmt.Sprintf("crash of a tenth, the leader among them: %v", leader), func() {
 		at, orphans := time.Now(), map[shardID]time.Duration{}
-		dead := []*node{s.leader()}
-		for _, n := range s.running() {
-			if n != dead[0] && len(dead) < *scaleWorkers/10 {
-				dead = append(dead, n)
-			}
+		dead := slices.DeleteFunc(s.running(), func(n *node) bool { return n.leads.Load() })[:*scaleWorkers/10]
+		if leader {
+			dead[0] = s.leader()
 		}
 		for _, n := range dead {
 			maps.Copy(orphans, s.ledger.believed(n))

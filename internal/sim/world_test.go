@@ -251,9 +251,7 @@ func (w *world) heal() {
 	w.ambush.Store(nil)
 	w.stormUntil.Store(0)
 	w.snare.Store(nil)
-	w.mu.Lock()
-	w.hidden = nil
-	w.mu.Unlock()
+	w.listAgain()
 	w.mood.Store(&mood{checkpoints: 1, work: 20 * time.Millisecond})
 	for _, n := range w.running() {
 		n.net.set(func(net *network) { net.faults, net.cutFrom, net.cutUntil, net.fuse = 0, time.Time{}, time.Time{}, 0 })
