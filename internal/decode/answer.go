@@ -145,8 +145,3 @@ func (r *records) take() []stream.Record {
 
 // text is a string over b, which must not change any more.
 func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
-
-// hashKeys reads a range; it is unknown if neither end was given.
-func hashKeys(starting, ending []byte) (stream.HashKeyRange, error) {
-	return stream.ParseHashKeyRange(string(starting), string(ending))
-}

@@ -114,56 +114,12 @@ func (s *jsonScanner) behind(a *Answer) error {
 	return nil
 }
 
-func (s *jsonScanner) children(a *Answer) error {
-	a.Children = nil
-	return s.array(func() error {
-		var c Child
-		err := s.object(func(name []byte) (err error) {
-			var id []byte
-			switch string(name) {
-			case "ShardId":
-				id, err = s.textOrNull()
-				c.ID = stream.ShardID(id)
-			case "ParentShards":
-				c.Parents = nil
-				err = s.array(func() error {
-					id, err := s.textOrNull()
-					c.Parents = append(c.Parents, stream.ShardID(id))
-					return err
-				})
-			case "HashKeyRange":
-				c.HashKeys, err = s.hashKeys()
-			default:
-				err = s.skip(4)
-			}
-			return err
-		})
-		a.Children = append(a.Children, c)
-		return err
-	})
-}
-
-func (s *jsonScanner) hashKeys() (stream.HashKeyRange, error) {
-	var starting, ending []byte
-	err := s.object(func(name []byte) (err error) {
-		switch string(name) {
-		case "StartingHashKey":
-			starting, err = s.textOrNull()
-		case "EndingHashKey":
-			ending, err = s.textOrNull()
-		default:
-			err = s.skip(5)
-		}
-		return err
-	})
-	if err != nil {
-		return stream.HashKeyRange{}, err
-	}
-	keys, err := hashKeys(starting, ending)
-	if err != nil {
-		return keys, s.fail("%v", err)
-	}
-	return keys, nil
+// children works on a copy, so that s need not be on the heap for what is rare.
+func (s *jsonScanner) children(a *Answer) (err error) {
+	at := *s
+	a.Children, err = childShards(&at)
+	*s = at
+	return err
 }
 
 // blob reads base64. An empty string is data of no bytes; null is no data.
