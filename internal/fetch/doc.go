@@ -12,6 +12,9 @@
 //   - One page waits while the receiver works on another, and no more than that. The channel need not be buffered.
 //   - The record data that is being received, waits, or is worked on is counted in a [Budget] that all shards of a process
 //     share. No answer is read before there is room for all of it.
+//   - Sub-records of aggregates that belong to other shards are left out, because their producer sends them again (the Java
+//     KCL drops the whole aggregate in that case), but only once the service has said that the stream's records are distributed
+//     by their keys at all: with strategy AUTO, and in doubt, everything is delivered.
 //   - Every failure is told to [Config.Failed], and tried again at a pace that fits it. Only a stream that is gone ends it.
 //   - The end of a shard is a property of one answer: no next iterator, together with children that name their parents.
 //     Where a server leaves the children out, and does so again, they are taken from the list of shards instead, in which

@@ -29,9 +29,10 @@ type Page struct {
 	End      bool
 	Children []Child
 
-	held   *hold // nil if the page holds nothing
-	last   stream.SequenceNumber
-	passed stream.SequenceNumber // how far a subscription has read, records or not
+	held    *hold // nil if the page holds nothing
+	last    stream.SequenceNumber
+	keyless bool                  // a record has no partition key
+	passed  stream.SequenceNumber // how far a subscription has read, records or not
 }
 
 // Child is a shard that continues an ended one.
@@ -106,6 +107,7 @@ func (a *answer) page(keys stream.HashKeyRange, floor stream.Position, received 
 		if out.Damaged {
 			p.Damaged++
 		}
+		p.keyless = p.keyless || a.records[i].PartitionKey == ""
 		cost += int64(len(a.records[i].Data) + len(a.records[i].PartitionKey))
 	}
 	cost = max(cost, a.body)

@@ -21,7 +21,7 @@ type Shard struct {
 	StreamARN string // used in requests instead of the name, where known
 	ID        stream.ShardID
 	// HashKeys is what the shard covers: sub-records of aggregates that lie outside are left out. The unknown range leaves
-	// nothing out, and is right for streams that distribute records themselves.
+	// nothing out. On streams that spread records over their shards themselves (strategy AUTO) nothing is left out, either.
 	HashKeys stream.HashKeyRange
 }
 
@@ -255,7 +255,7 @@ func (p *poller) read(ctx context.Context) (Page, error) {
 		p.reads.called(received, size(a.records))
 		return Page{}, err
 	}
-	page, cost := a.page(p.Shard.HashKeys, p.floor, received)
+	page, cost := p.page(ctx, &a, received)
 	if held.keep(cost); cost > 0 {
 		page.held = held
 	}

@@ -131,7 +131,7 @@ func (s *subscriber) receive(ctx context.Context) (Page, error) {
 			s.childless = 0
 		}
 		received := time.Now()
-		page, cost := a.page(s.Shard.HashKeys, s.floor, received)
+		page, cost := s.page(ctx, &a, received)
 		if held.keep(cost); cost > 0 {
 			page.held = held
 		}

@@ -23,6 +23,8 @@ type Wire struct {
 	speaks atomic.Int32
 	once   sync.Once
 	http   aws.HTTPClient // set by once
+
+	spreads spreads
 }
 
 // What a server is known to speak.
