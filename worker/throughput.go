@@ -33,8 +33,12 @@ func (t *throughput) sample(now time.Time) (rate float64, known bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	seconds := now.Sub(t.at).Seconds()
-	if seconds <= 0 || (t.bytes == 0 && !t.known) {
+	if seconds <= 0 {
 		return t.rate, t.known
+	}
+	if t.bytes == 0 && !t.known {
+		t.at = now // the silence is no part of what the first records are measured by
+		return 0, false
 	}
 	latest := float64(t.bytes) / 1024 / seconds
 	if t.known {
