@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -262,5 +264,32 @@ func TestFit(t *testing.T) {
 	got := strings.Join(fit([]string{"größer", "two", "three", "four"}, 4, 3), "|")
 	if want := "größ|two|… an"; got != want {
 		t.Errorf("fit = %q, want %q", got, want)
+	}
+}
+
+// TestDoctorOfAPropertiesFile: what kcl run would work with is checked, the consumer included.
+func TestDoctorOfAPropertiesFile(t *testing.T) {
+	app := newApplication(t)
+	t.Setenv("AWS_ACCESS_KEY_ID", "a")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "b")
+	file := filepath.Join(t.TempDir(), "app.properties")
+	text := "executableName = cat\nstreamName = orders\napplicationName = app\nAWSCredentialsProvider = DefaultCredentialsProvider\n" +
+		"regionName = us-east-1\nkinesisEndpoint = " + app.endpoint + "\ndynamoDBEndpoint = " + app.endpoint + "\n"
+	for mode, want := range map[string]string{
+		"":                            "note     stream orders: consumer app is not registered yet, a worker does that; ",
+		"retrievalMode = POLLING\n":   "",
+		"fanoutConfig.consumerName=c": "note     stream orders: consumer c is not registered yet, a worker does that; ",
+	} {
+		if err := os.WriteFile(file, []byte(text+mode), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := kcl(t, "", "doctor", "-properties", file)
+		if r.code != 0 || !strings.Contains(r.stdout, want) || want == "" && strings.Contains(r.stdout, "consumer") ||
+			!strings.Contains(r.stdout, "ok       table app: leases can be read and written") {
+			t.Errorf("%s: %v", mode, r)
+		}
+	}
+	if r := app.kcl("doctor", "-properties", file); r.code != exitUsage || !strings.Contains(r.stderr, "-properties says all") {
+		t.Errorf("with another flag: %v", r)
 	}
 }

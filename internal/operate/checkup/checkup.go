@@ -44,6 +44,7 @@ type Subject struct {
 	Coordinator string // the legacy tables; see dynamolease.Config
 	Metrics     string
 	Streams     []string // names or ARNs; may be empty, and then streams are not looked at
+	FanOut      *FanOut  // nil: it polls, or how it reads is not known
 }
 
 // report collects findings.

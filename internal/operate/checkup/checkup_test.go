@@ -182,3 +182,54 @@ func (r *rig) state(version string) {
 	_, err = r.DynamoDB.PutItem(r.t.Context(), &dynamodb.PutItemInput{TableName: aws.String("app"), Item: key})
 	must(r.t, err)
 }
+
+// The consumer that a worker would read with is told, and nothing is registered.
+func TestFanOut(t *testing.T) {
+	const streamARN = "arn:aws:kinesis:" + local.DefaultRegion + ":" + local.DefaultAccountID + ":stream/orders"
+	register := func(r *rig) {
+		_, err := r.Kinesis.RegisterStreamConsumer(r.t.Context(), &kinesis.RegisterStreamConsumerInput{StreamARN: aws.String(streamARN), ConsumerName: aws.String("app")})
+		must(r.t, err)
+		time.Sleep(time.Minute)
+	}
+	deny := func(r *rig) {
+		r.server.Intercept(local.Rule{Operation: "DescribeStreamConsumer", Effect: local.Effect{Error: &local.Error{Code: "AccessDeniedException", Message: "no"}}})
+	}
+	byName := &checkup.FanOut{Consumer: "app"}
+	tests := []struct {
+		name    string
+		prepare func(*rig)
+		fanOut  *checkup.FanOut
+		level   checkup.Level
+		want    string
+		starts  bool
+	}{
+		{"registered", register, byName, checkup.OK, "consumer app is ACTIVE", true},
+		{"not yet", func(*rig) {}, byName, checkup.Note, "consumer app is not registered yet", true},
+		{"no such ARN", func(*rig) {}, &checkup.FanOut{ARN: streamARN + "/consumer/mine:1"}, checkup.Failure, "consumer " + streamARN + "/consumer/mine:1 does not exist", false},
+		{"denied", deny, byName, checkup.Warning, "kinesis:DescribeStreamConsumer is refused", true},
+		{"denied, but required", deny, &checkup.FanOut{Consumer: "app", Required: true}, checkup.Failure, "kinesis:DescribeStreamConsumer is refused", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t).started()
+				tt.prepare(r)
+				r.FanOut = tt.fanOut
+				wrote := 0
+				r.server.Intercept(local.Rule{Service: local.Kinesis, Choose: func(c *local.Call) local.Effect {
+					if c.Operation == "RegisterStreamConsumer" || c.Operation == "SubscribeToShard" {
+						wrote++
+					}
+					return local.Effect{}
+				}})
+				findings, found := checkup.Run(t.Context(), r.Subject), false
+				for _, f := range findings {
+					found = found || f.Level == tt.level && f.About == "stream orders" && strings.Contains(f.What, tt.want)
+				}
+				if !found || checkup.Starts(findings) != tt.starts || wrote != 0 {
+					t.Errorf("%d changes, findings %v", wrote, findings)
+				}
+			})
+		})
+	}
+}

@@ -5,5 +5,6 @@
 //
 // Permissions are tried, not read: reads are made, and writes are sent with a condition that no item meets, so that DynamoDB
 // checks the permission and then refuses. What a worker does only to a new application, creating the table and its index, is
-// tried in no way; that the table is missing is told as a [Note].
+// tried in no way; that the table is missing is told as a [Note]. Nor are registering
+// a consumer and subscribing with it, see [FanOut].
 package checkup

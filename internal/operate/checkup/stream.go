@@ -45,6 +45,9 @@ func (s Subject) checkStream(ctx context.Context, r *report, name string) {
 	}
 	s.checkReading(ctx, r, about, d)
 	s.checkConsumers(ctx, r, about, d)
+	if s.FanOut != nil {
+		s.checkFanOut(ctx, r, about, d)
+	}
 }
 
 // checkReading makes the calls of a reader on one shard.
@@ -77,6 +80,9 @@ func (s Subject) checkConsumers(ctx context.Context, r *report, about string, d 
 	if n := aws.ToInt32(d.ConsumerCount); n > 0 {
 		r.add(Note, about, fmt.Sprintf("%d registered fan-out %s %s throughput of their own; others that poll share 5 reads a second and 2 MB/s of each shard with this application, and cannot be seen",
 			n, plural(int(n), "consumer"), map[bool]string{true: "has", false: "have"}[n == 1]), "")
+	}
+	if s.FanOut != nil { // then its consumer is looked at more closely, and a worker does not list them
+		return
 	}
 	out, err := s.Kinesis.ListStreamConsumers(ctx, &kinesis.ListStreamConsumersInput{StreamARN: d.StreamARN})
 	if err != nil {
