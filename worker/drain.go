@@ -68,6 +68,7 @@ func (w *Worker) chooseHeirs() {
 		w.log.Warn("leases are released to nobody", "err", err)
 		return
 	}
+	w.leader.RetireSeen(ctx, snap)
 	heirs := w.leader.Heirs(snap)
 	w.mu.Lock()
 	w.inherit = heirs

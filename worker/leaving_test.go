@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/kinesis-go/kcl/lease"
 	"github.com/kinesis-go/kcl/local"
 	"github.com/kinesis-go/kcl/stream"
 	"github.com/kinesis-go/kcl/worker"
@@ -436,4 +437,69 @@ func TestHandoffOfWhatNobodyBegan(t *testing.T) {
 			t.Errorf("%d duplicates\n%s", n, r.seen.summary())
 		}
 	})
+}
+
+// TestReportWhoseReplyWasLostIsWithdrawn: a worker that leaves is out of the fleet, also if it does not know that its last report
+// arrived, or that the withdrawal of one did not: else it would be given leases that nobody reads for a while.
+func TestReportWhoseReplyWasLostIsWithdrawn(t *testing.T) {
+	lost := fault{after: errDown}
+	tests := map[string]struct {
+		arrange func(*rig, *faultyStore)
+		want    int
+	}{
+		"the first": {arrange: func(r *rig, store *faultyStore) {
+			store.fail(func(op, _ string) fault {
+				if op == "Report" {
+					return lost
+				}
+				return fault{}
+			})
+		}},
+		"a later one": {arrange: func(_ *rig, store *faultyStore) {
+			n := 0
+			store.fail(func(op, _ string) fault {
+				if op == "Report" {
+					if n++; n > 1 {
+						return lost
+					}
+				}
+				return fault{}
+			})
+		}},
+		"a withdrawal that failed": {arrange: func(_ *rig, store *faultyStore) {
+			n := 0
+			store.fail(func(op, _ string) fault {
+				if op == "Forget" {
+					if n++; n == 1 {
+						return fault{instead: errDown}
+					}
+				}
+				return fault{}
+			})
+		}},
+		"a successor's of the same name": {want: 1, arrange: func(r *rig, store *faultyStore) {
+			store.fail(func(op, _ string) fault {
+				if op == "Forget" {
+					r.must(r.store.Report(context.Background(), lease.Worker{ID: "a", ReportedAt: time.Now().Add(time.Minute).Truncate(time.Second)}))
+				}
+				return fault{}
+			})
+		}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, store, cfg := one(t)
+				test.arrange(r, store)
+				w := r.start(cfg)
+				time.Sleep(20 * time.Second)
+				r.must(w.stop())
+				snap, err := r.store.Snapshot(t.Context())
+				r.must(err)
+				if len(snap.Workers) != test.want {
+					t.Errorf("reports that remain: %+v, want %d", snap.Workers, test.want)
+				}
+			})
+		})
+	}
 }

@@ -55,6 +55,9 @@ type Leader struct {
 
 	mu       sync.Mutex
 	reported lease.Worker
+	// firstTried and lastTried are the times of the reports that were tried, answered or not.
+	firstTried, lastTried time.Time
+
 	leader   string
 	problems []Problem
 	listing  Listing // what Streams and SetStreams say

@@ -93,6 +93,12 @@ func (l *Leader) report(ctx context.Context) {
 func (l *Leader) reportOnce(ctx context.Context, h *load) error {
 	w := lease.Worker{ID: l.cfg.ID, ReportedAt: time.Now().Truncate(time.Second)}
 	h.describe(&w)
+	l.mu.Lock()
+	if l.firstTried.IsZero() {
+		l.firstTried = w.ReportedAt
+	}
+	l.lastTried = w.ReportedAt
+	l.mu.Unlock()
 	err := l.cfg.Store.Report(ctx, w)
 	l.cfg.Note("report this worker", err)
 	if err == nil {
@@ -109,15 +115,32 @@ func (l *Leader) isReported() bool {
 	return l.reported.ID != ""
 }
 
-// Retire withdraws this worker from the fleet when it stops: it is given no more leases. An error is only logged: the report
-// expires by itself.
+// Retire withdraws this worker from the fleet when it stops: it is given no more leases. An error is only logged: [Leader.RetireSeen]
+// tries again, and the report expires by itself.
 func (l *Leader) Retire(ctx context.Context) {
 	l.mu.Lock()
 	reported := l.reported
 	l.mu.Unlock()
-	if reported.ID == "" {
-		return
+	if reported.ID != "" {
+		l.withdraw(ctx, reported)
 	}
+}
+
+// RetireSeen withdraws the report of this worker that snap, made after [Leader.Retire], still shows: one whose reply was lost, so
+// that it bears another time than the last that was answered, or one whose withdrawal failed. A report older or younger than any
+// that was tried here is left alone: it is that of another process with this id, such as this one's successor.
+func (l *Leader) RetireSeen(ctx context.Context, snap lease.Snapshot) {
+	l.mu.Lock()
+	first, last := l.firstTried, l.lastTried
+	l.mu.Unlock()
+	for _, w := range snap.Workers {
+		if w.ID == l.cfg.ID && !first.IsZero() && !w.ReportedAt.Before(first) && !w.ReportedAt.After(last) {
+			l.withdraw(ctx, w)
+		}
+	}
+}
+
+func (l *Leader) withdraw(ctx context.Context, reported lease.Worker) {
 	if err := l.cfg.Store.Forget(ctx, reported); err != nil {
 		l.cfg.Logger.Warn("report not withdrawn, it expires by itself", "err", err)
 	}
