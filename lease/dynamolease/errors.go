@@ -24,10 +24,34 @@ func explain(call, table string, err error) error {
 	case retry.Denied:
 		return unusable(call, table, "check the credentials and the clock, and allow dynamodb:"+call+" on it", err)
 	case retry.Invalid:
+		if managesTable(call) {
+			return unusable(call, table, "the server refuses the request itself, which is valid on DynamoDB; another server may not know it", err)
+		}
 		return unusable(call, table, "the table is not a lease table of the Kinesis Client Library, or its rows were changed by hand", err)
 	default:
 		return fmt.Errorf("%s on table %s: %w: %w", call, table, lease.ErrUnavailable, err)
 	}
+}
+
+// managesTable reports whether a call concerns the table rather than its rows: then a request that is refused says nothing of them.
+func managesTable(call string) bool {
+	switch call {
+	case "CreateTable", "DescribeTable", "UpdateTable", "UpdateContinuousBackups":
+		return true
+	}
+	return false
+}
+
+// noIndex explains why an index was not created. The store can be used without it, so this is none of package lease's errors.
+func noIndex(table string, err error) error {
+	remedy := "it is asked for again"
+	switch retry.Classify(err) {
+	case retry.Denied:
+		remedy = "allow dynamodb:UpdateTable on the table, or create the index by hand, with the key " + attrOwner + ", " + attrKey
+	case retry.Invalid, retry.Unknown:
+		remedy = "the server refuses the request itself, which is valid on DynamoDB; another server may not know it"
+	}
+	return fmt.Errorf("UpdateTable on table %s: %s: %w", table, remedy, err)
 }
 
 func unusable(call, table, remedy string, err error) error {

@@ -139,6 +139,6 @@ func (s *Store) requestIndex(ctx context.Context, table *types.TableDescription)
 		s.log.Debug("index not requested", "index", leaseIndex, "err", err)
 	default:
 		s.log.Warn("index cannot be created; looking for own leases reads the whole table each time",
-			"index", leaseIndex, "err", explain("UpdateTable", s.cfg.Table, err))
+			"index", leaseIndex, "err", noIndex(s.cfg.Table, err))
 	}
 }

@@ -1,10 +1,12 @@
 package dynamolease_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -186,14 +188,38 @@ func TestOwnedWithoutIndex(t *testing.T) {
 	})
 }
 
-// An index that may not be created is no reason not to work.
-func TestIndexForbidden(t *testing.T) {
+// An index that may not be created is no reason not to work, and what the log says of it is true: the table is usable.
+func TestIndexRefused(t *testing.T) {
+	for code, remedy := range map[string]string{
+		"AccessDeniedException": "allow dynamodb:UpdateTable on the table, or create the index by hand, with the key leaseOwner, leaseKey: ",
+		"ValidationException":   "the server refuses the request itself, which is valid on DynamoDB; another server may not know it: ",
+		"InternalServerError":   "it is asked for again: ",
+	} {
+		srv := server(local.Config{})
+		srv.Intercept(local.Rule{Operation: "UpdateTable", Effect: local.Effect{Error: &local.Error{Code: code}}})
+		var log bytes.Buffer
+		s := storeOn(t, srv, dynamolease.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err := s.Setup(t.Context(), "A"); err != nil {
+			t.Fatal(err)
+		}
+		owned(t, s)
+		if keys, err := s.Owned(t.Context(), "A"); err != nil || len(keys) != 1 {
+			t.Errorf("%s: Owned = %v, %v", code, keys, err)
+		}
+		if want := `err="UpdateTable on table app: ` + remedy; !strings.Contains(log.String(), want) {
+			t.Errorf("%s: log:\n%swant %s", code, log.String(), want)
+		}
+	}
+}
+
+// A server that refuses the creation of a table says nothing of rows.
+func TestTableRefused(t *testing.T) {
 	srv := server(local.Config{})
-	srv.Intercept(local.Rule{Operation: "UpdateTable", Effect: local.Effect{Error: &local.Error{Code: "AccessDeniedException"}}})
-	s := ready(t, srv)
-	owned(t, s)
-	if keys, err := s.Owned(t.Context(), "A"); err != nil || len(keys) != 1 {
-		t.Errorf("Owned = %v, %v", keys, err)
+	srv.Intercept(local.Rule{Operation: "CreateTable", Effect: local.Effect{Error: &local.Error{Code: "ValidationException"}}})
+	err := storeOn(t, srv, dynamolease.Config{}).Setup(t.Context(), "A")
+	want := "set up leases of app: CreateTable on table app: lease: store unusable: the server refuses the request itself, which is valid on DynamoDB; another server may not know it: "
+	if err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got  %v\nwant %s…", err, want)
 	}
 }
 
