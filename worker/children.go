@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"github.com/kinesis-go/kcl/internal/fetch"
+	"github.com/kinesis-go/kcl/internal/fleet"
 	"github.com/kinesis-go/kcl/internal/lifecycle"
 	"github.com/kinesis-go/kcl/internal/lineage"
 	"github.com/kinesis-go/kcl/lease"
+	"github.com/kinesis-go/kcl/stream"
 )
 
 // childrenOf returns the children that the last page of a shard names.
@@ -22,9 +24,34 @@ func childrenOf(p fetch.Page) []lineage.Shard {
 	return kids
 }
 
-// missingParentPatience is how long the end of a merged shard waits for a lease of the other parent that ought to exist. The
-// leader's audit finds such a hole and mends it well within this time.
+// missingParentPatience is how long the end of a merged shard waits for a lease of the other parent that ought to exist before it asks
+// whether there still is such a shard. A leader's audit finds such a hole and mends it well within this time, or, of Java, within
+// twice that.
 const missingParentPatience = 3 * time.Minute
+
+// goneLooks is how many looks in a row must not find a shard before it is taken for gone, as for the deletion of its lease.
+const goneLooks = 2
+
+// absence is how often in a row the service did not list a parent that has no lease.
+type absence struct {
+	since time.Time
+	looks map[stream.ShardID]int
+}
+
+// isGone reports whether the shard can never be read any more. While the service lists it, or cannot be asked, the child must wait:
+// nobody knows whether the parent was read, and if it was not, its records would be skipped or come after the child's.
+func (a *assignment) isGone(ctx context.Context, seen *absence, parent stream.ShardID) (bool, error) {
+	if time.Since(seen.since) <= missingParentPatience {
+		return false, nil
+	}
+	listed, err := fleet.Lists(ctx, a.cfg.Kinesis, a.source, parent)
+	if err != nil || listed {
+		seen.looks[parent] = 0
+		return false, err
+	}
+	seen.looks[parent]++
+	return seen.looks[parent] >= goneLooks, nil
+}
 
 // storeChildren makes sure that each child of this ended shard has a row, then that this row names them. It goes on until it has
 // worked; it gives up only when the shard is left, and then whoever comes next reads the shard's last page again.
@@ -32,7 +59,7 @@ func (a *assignment) storeChildren(processor context.Context) lifecycle.Event {
 	ctx, cancel := a.whileHeld(processor)
 	defer cancel()
 	defer a.seen.blocked("")
-	began := time.Now()
+	absent := absence{since: time.Now(), looks: map[stream.ShardID]int{}}
 	end := lineage.End{Parent: a.held.current(), Children: a.kids}
 	for attempt := 0; ; attempt++ {
 		err := a.tryStoreChildren(ctx, end)
@@ -40,10 +67,17 @@ func (a *assignment) storeChildren(processor context.Context) lifecycle.Event {
 			return lifecycle.Event{Kind: lifecycle.Stored}
 		}
 		var missing *lineage.ParentMissingError
-		if errors.As(err, &missing) && time.Since(began) > missingParentPatience {
-			a.log.Error("parent of a merged shard has no lease and is passed over", "parent", missing.Parent, "child", missing.Child)
-			end.Gone = append(end.Gone, missing.Parent)
-			continue
+		if errors.As(err, &missing) {
+			gone, askErr := a.isGone(ctx, &absent, missing.Parent)
+			if gone {
+				a.log.Error("parent of a merged shard has no lease, and has left the retention period: if it was not read, its last records are lost",
+					"parent", missing.Parent, "child", missing.Child)
+				end.Gone = append(end.Gone, missing.Parent)
+				continue
+			}
+			if askErr != nil {
+				err = fmt.Errorf("%w; %w", err, askErr)
+			}
 		}
 		if ctx.Err() == nil {
 			a.log.Warn("children's leases could not be stored, will retry", "attempt", attempt+1, "err", err)

@@ -3,6 +3,8 @@ package worker_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -424,5 +426,84 @@ func TestI6HoleThatCannotBeMended(t *testing.T) {
 		r.await(time.Minute, "both are read again", func() bool { return r.seen.missing(records) == 0 })
 		wantHealthy(t, w)
 		r.must(w.stop())
+	})
+}
+
+// TestI6ParentWithoutLease: the end of a merged shard waits for its other parent, which has no lease, for as long as that may still be
+// read: while the service lists it, and while the service cannot be asked. Health names it meanwhile.
+func TestI6ParentWithoutLease(t *testing.T) {
+	tests := map[string]struct {
+		refuse bool // no shard can be listed
+		want   string
+	}{
+		"listed":      {want: shard0 + " the shard has ended, but its children's leases cannot be stored: shard " + shard2 + " waits for its parent " + shard1 + ", which has no lease"},
+		"not to know": {refuse: true, want: shard0 + " the shard has ended, but its children's leases cannot be stored: shard " + shard2 + " waits for its parent " + shard1 + ", which has no lease; list the shards of orders: "},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, 2)
+				r.lead()
+				r.row(shard0)
+				r.give(shard0, "a")
+				w := r.start(r.config("a"))
+				r.await(5*time.Second, "the shard is read", func() bool { return r.seen.happened("a starts " + shard0 + " at TRIM_HORIZON") })
+				heal := nothing
+				if test.refuse {
+					heal = r.server.Intercept(local.Rule{Operation: "ListShards", Effect: local.Effect{Error: &local.Error{Code: "InternalFailure", Status: 500, Message: "injected"}}})
+				}
+				r.merge(shard0, shard1)
+				time.Sleep(10 * time.Minute)
+				if got := named(w); !strings.HasPrefix(got, test.want) {
+					t.Errorf("problems:\n%s\nwant\n%s", got, test.want)
+				}
+				if _, err := r.store.Get(t.Context(), shard2); !errors.Is(err, lease.ErrNotFound) {
+					t.Errorf("the child has a lease before its parent: %v", err)
+				}
+				heal()
+				r.row(shard1)
+				_, err := r.store.Checkpoint(t.Context(), r.lease(shard1), stream.ShardEnd)
+				r.must(err)
+				r.await(15*time.Second, "the parent's end is stored", func() bool { return r.lease(shard0).Ended() })
+				time.Sleep(time.Second)
+				wantHealthy(t, w)
+			})
+		})
+	}
+}
+
+// noShards is a service that lists no shards.
+type noShards struct{ kinesis.HTTPClient }
+
+func (n noShards) Do(r *http.Request) (*http.Response, error) {
+	if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".ListShards") {
+		return n.HTTPClient.Do(r)
+	}
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/x-amz-json-1.1"}},
+		Body: io.NopCloser(strings.NewReader(`{"Shards":[]}`)), Request: r}, nil
+}
+
+// TestParentThatIsGone: a parent without a lease that has left the retention period is not waited for.
+func TestParentThatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 2)
+		r.lead()
+		r.row(shard0)
+		r.give(shard0, "a")
+		cfg := r.config("a")
+		options := r.client.Options()
+		options.HTTPClient = noShards{r.server.HTTPClient()}
+		cfg.Kinesis = kinesis.New(options)
+		r.start(cfg)
+		r.await(5*time.Second, "the shard is read", func() bool { return r.seen.happened("a starts " + shard0 + " at TRIM_HORIZON") })
+		r.merge(shard0, shard1)
+		time.Sleep(2 * time.Minute)
+		if r.lease(shard0).Ended() {
+			t.Error("not waited for")
+		}
+		r.await(3*time.Minute, "the child has its lease", func() bool { return r.lease(shard0).Ended() })
+		if l := r.lease(shard2); l.Checkpoint != stream.TrimHorizon {
+			t.Errorf("child %+v", l)
+		}
 	})
 }

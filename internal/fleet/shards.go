@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -33,8 +34,26 @@ func eachStream(ctx context.Context, streams []Stream, list func(Stream) error) 
 	})
 }
 
-// listShards returns all pages of a stream's shards; an empty filter lists every shard there is.
+// Lists reports whether the service lists a shard: one that it does not has left the retention period, and is never read again.
+func Lists(ctx context.Context, client *kinesis.Client, s Stream, id stream.ShardID) (bool, error) {
+	shards, err := shardsOf(ctx, client, s, "")
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(shards, func(sh lineage.Shard) bool { return sh.ID == id }), nil
+}
+
+// listShards returns all pages of a stream's shards, and says if the stream is gone.
 func (l *Leader) listShards(ctx context.Context, s Stream, filter lineage.Filter) ([]lineage.Shard, error) {
+	shards, err := shardsOf(ctx, l.cfg.Kinesis, s, filter)
+	if errors.Is(err, errStreamGone) {
+		l.cfg.Gone(s)
+	}
+	return shards, err
+}
+
+// shardsOf returns all pages of a stream's shards; an empty filter lists every shard there is.
+func shardsOf(ctx context.Context, client *kinesis.Client, s Stream, filter lineage.Filter) ([]lineage.Shard, error) {
 	// Both, as the Java KCL sends them: some servers that are not AWS know ListShards by the name only (ferrokinesis 0.7).
 	in := &kinesis.ListShardsInput{StreamARN: aws.String(s.ARN), StreamName: aws.String(s.Name)}
 	if filter != "" {
@@ -46,11 +65,10 @@ func (l *Leader) listShards(ctx context.Context, s Stream, filter lineage.Filter
 	var shards []lineage.Shard
 	for {
 		call, cancel := context.WithTimeout(ctx, listTimeout)
-		out, err := l.cfg.Kinesis.ListShards(call, in)
+		out, err := client.ListShards(call, in)
 		cancel()
 		var missing *types.ResourceNotFoundException
 		if errors.As(err, &missing) {
-			l.cfg.Gone(s)
 			return nil, fmt.Errorf("list the shards of %s: %w: %w", s.Name, errStreamGone, err)
 		}
 		if err != nil {
