@@ -193,6 +193,7 @@ func TestUsageErrors(t *testing.T) {
 		{"put -stream s -keys 0", "kcl: -keys 0 is under 1"},
 		{"put -stream s -endpoint 127.0.0.1:1", `kcl: -endpoint "127.0.0.1:1" is not a URL such as http://127.0.0.1:4567`},
 		{"put -stream s", "kcl: which region? Give -region, or set AWS_REGION"},
+		{"local -addr 4567", `kcl: -addr "4567": want host:port, such as 127.0.0.1:4567`},
 		{"local -stream orders:none", `kcl: -stream "orders:none": want name:shards, such as orders:4`},
 		{"version now", `kcl: kcl version takes no arguments, but got "now"`},
 	}

@@ -68,6 +68,9 @@ func behindLine(v operate.View) string {
 			}
 		}
 	}
+	if measured == 0 && unknown > 0 {
+		return count(unknown, "shard") + " not known"
+	}
 	text := fmt.Sprintf("%d of %s caught up", caughtUp, count(measured, "shard"))
 	if oldest != nil {
 		text += fmt.Sprintf("; furthest behind is %s by %s", shardName(*oldest), span(oldest.Behind.Age))

@@ -88,6 +88,9 @@ func (a *app) local(ctx context.Context, f localFlags) error {
 	if err != nil {
 		return err
 	}
+	if _, _, err := net.SplitHostPort(f.addr); err != nil {
+		return usagef("-addr %q: want host:port, such as 127.0.0.1:4567", f.addr)
+	}
 	level := slog.LevelInfo
 	if f.verbose {
 		level = slog.LevelDebug

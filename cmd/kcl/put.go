@@ -146,7 +146,7 @@ func (a *app) tellWaiting(began time.Time) func(records int, why error) {
 			return
 		}
 		told = time.Now()
-		fmt.Fprintf(a.stderr, "%d %s refused, will be put again: %v\n", records, plural(records, "record"), why)
+		fmt.Fprintf(a.stderr, "%d %s not taken, will be put again: %v\n", records, plural(records, "record"), why)
 	}
 }
 
