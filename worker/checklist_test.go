@@ -1,19 +1,7 @@
 package worker_test
 
-// The statements of spec/retrieval-and-lifecycle.md 10.2 about delivery and checkpoints, and the tests that hold the engine to them. Those
-// without a test of their own number are decided elsewhere:
-//
-//	 56-58  internal/fetch: TestPoll56…, TestPoll57…, TestPoll58…; here Test58EmptyBatches
-//	 59     Behind is of the page as it was read; receipt and hand-over times, the end and the children are no part of stream.Batch
-//	 60     policy restart or exit, never skip: TestI4FailureRestartsThatShardAlone, TestExitWorker
-//	 61-62  TestI4FailureRestartsThatShardAlone
-//	 63-65  internal/fetch: TestPoll63…, TestPoll64…, TestPoll12and65…; here TestCorruptedAggregate
-//	 66     TestI1SplitAndMerge
-//	 78     internal/lifecycle: TestMachineAnyOrder and the scripts; here Test75…
-//	 79     TestI8DrainFromEveryState, backing off
-//	 81     gone_test.go; internal/fetch: TestPoll81…
-//	 82-87  internal/lifecycle: TestResolve; 92-94 too
-//	 95, 98 stream.Checkpointer does not prepare: lease/leasetest holds the stores to it
+// The facts about delivery and checkpoints that internal/archtest/testdata/facts.txt lists as R53 to R100: a test here has the number of
+// the fact that it holds the engine to. The list says where the others are tested, and which ours meets in another way than Java.
 //
 // The promises of package stream and this one:
 //

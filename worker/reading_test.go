@@ -60,6 +60,40 @@ func Test16SixthRefusalIsAnError(t *testing.T) {
 	})
 }
 
+// Test32ReadingDoesNotWaitForTheProcessor: what is read while a processor is being made is a page in hand and one that waits.
+func Test32ReadingDoesNotWaitForTheProcessor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _, cfg := one(t)
+		reads := r.counted()
+		cfg.Reading.MaxRecords = 5
+		made := make(chan time.Time, 1)
+		inner := cfg.NewProcessor
+		cfg.NewProcessor = func(ctx context.Context, a stream.Assignment) (stream.Processor, error) {
+			time.Sleep(10 * time.Second)
+			made <- time.Now()
+			return inner(ctx, a)
+		}
+		var first time.Time
+		r.seen.process = func(context.Context, stream.Assignment, *stream.Batch, stream.Checkpointer) error {
+			if first.IsZero() {
+				first = time.Now()
+			}
+			return nil
+		}
+		records := r.put("orders", "r", 100)
+		r.start(cfg)
+		time.Sleep(9 * time.Second)
+		if n := reads("GetRecords"); n < 1 || n > 3 {
+			t.Errorf("%d reads while the processor is being made, want 1 to 3", n)
+		}
+		at := <-made
+		r.await(10*time.Second, "all records", func() bool { return r.seen.missing(records) == 0 })
+		if wait := first.Sub(at); wait != 0 {
+			t.Errorf("the first records came %v after the processor was made", wait)
+		}
+	})
+}
+
 // Test35ConsumerHasTheApplicationsName unless it is given another.
 func Test35ConsumerHasTheApplicationsName(t *testing.T) {
 	for given, want := range map[string]string{"": "app", "mine": "mine"} {
