@@ -111,6 +111,7 @@ const (
 	noEffect    = "has no effect, as in the Java daemon"
 	compat2x    = "concerns KCL 2.x compatibility and has no effect here"
 	notNeeded   = "has no effect here: the engine finds its own pace"
+	noMetrics   = "has no effect: no CloudWatch metrics are sent"
 )
 
 var keys = map[string]key{
@@ -205,9 +206,9 @@ var keys = map[string]key{
 	"taskBackoffTimeMillis":                    {set: millis(nil), note: notNeeded},
 	"logWarningForTaskAfterMillis":             {set: millis(func(s *Settings) *time.Duration { return &s.SlowAfter })},
 	"metricsLevel":                             {set: metricsLevel},
-	"metricsEnabledDimensions":                 {set: func(s *Settings, v string) error { s.Metrics.Dimensions = words(v); return nil }},
-	"metricsBufferTimeMillis":                  {set: millis(func(s *Settings) *time.Duration { return &s.Metrics.Buffer })},
-	"metricsMaxQueueSize":                      {set: count(func(s *Settings) *int { return &s.Metrics.MaxQueue })},
+	"metricsEnabledDimensions":                 {set: func(s *Settings, v string) error { s.Metrics.Dimensions = words(v); return nil }, note: noMetrics},
+	"metricsBufferTimeMillis":                  {set: millis(func(s *Settings) *time.Duration { return &s.Metrics.Buffer }), note: noMetrics},
+	"metricsMaxQueueSize":                      {set: count(func(s *Settings) *int { return &s.Metrics.MaxQueue }), note: noMetrics},
 
 	// retrieval
 	"retrievalMode":                {set: retrieval},
@@ -323,7 +324,9 @@ func bakeTime(s *Settings, v string) error {
 func metricsLevel(s *Settings, v string) error {
 	for _, level := range []string{"NONE", "SUMMARY", "DETAILED"} {
 		if strings.EqualFold(v, level) {
-			s.Metrics.Level = level
+			if s.Metrics.Level = level; level != "NONE" {
+				s.note(s.used["metricsLevel"], "metricsLevel", "%s", noMetrics)
+			}
 			return nil
 		}
 	}

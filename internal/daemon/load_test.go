@@ -279,6 +279,18 @@ func TestD71_KeysWithoutEffectAreNamedOnce(t *testing.T) {
 	if notes(s) != want {
 		t.Errorf("notes: %s", notes(s))
 	}
+	s = load(t, "metricsLevel = SUMMARY\nmetricsBufferTimeMillis = 1000\nmetricsMaxQueueSize = 5\nmetricsEnabledDimensions = ALL\n")
+	for i, line := range strings.Split(notes(s), "\n") {
+		if !strings.HasPrefix(line, fmt.Sprintf("line %d: metrics", 5+i)) || !strings.HasSuffix(line, ": has no effect: no CloudWatch metrics are sent") {
+			t.Errorf("note %s", line)
+		}
+	}
+	if n := strings.Count(notes(s), "no CloudWatch metrics"); n != 4 {
+		t.Errorf("%d notes of metrics, want 4", n)
+	}
+	if s := load(t, "metricsLevel = none\n"); notes(s) != "" {
+		t.Errorf("notes: %s", notes(s))
+	}
 }
 
 func TestD73_SecretsAreNotDescribed(t *testing.T) {
