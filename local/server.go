@@ -104,6 +104,7 @@ func New(cfg Config) *Server {
 type reply struct {
 	contentType string
 	parts       net.Buffers // not to be changed
+	free        func()      // see kinesis.Answer
 	stream      func(context.Context, kinesis.Emit) error
 	err         error
 }
@@ -146,7 +147,7 @@ func (s *Server) run(ctx context.Context, rt route, body []byte) reply {
 	switch rt.service {
 	case Kinesis:
 		a, err := s.kinesis.Handle(rt.operation, body, rt.format)
-		return reply{rt.format.ContentType(), a.Body, a.Stream, err}
+		return reply{rt.format.ContentType(), a.Body, a.Free, a.Stream, err}
 	case DynamoDB:
 		out, err := s.dynamo.Handle(ctx, rt.operation, body)
 		return reply{contentType: dynamoContentType, parts: net.Buffers{out}, err: err}
@@ -194,6 +195,9 @@ func writeParts(w http.ResponseWriter, rep reply) {
 	if to, ok := w.(sharer); ok {
 		to.share(rep.parts)
 		return
+	}
+	if rep.free != nil {
+		defer rep.free()
 	}
 	for _, p := range rep.parts {
 		if _, err := w.Write(p); err != nil {

@@ -31,6 +31,7 @@ type Engine struct {
 	o          Options
 	operations map[string]operation
 	pages      atomic.Int64 // GetRecords calls that could have been answered with records
+	answers    sync.Pool    // of *[]byte
 
 	mu        sync.RWMutex
 	streams   map[string]*stream
@@ -41,6 +42,8 @@ type Engine struct {
 type Answer struct {
 	// Body is the whole answer in parts that must not be changed.
 	Body net.Buffers
+	// Free, if not nil, takes the memory of Body back for other answers. It need not be called, but not before Body was read.
+	Free func()
 	// Stream, if not nil, produces the body instead, frame by frame, until the context ends, emit fails or the stream
 	// is complete. An *awserr.Error is for the caller to send as an exception in the stream.
 	Stream func(ctx context.Context, emit Emit) error

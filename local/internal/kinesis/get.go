@@ -243,7 +243,9 @@ func (e *Engine) getRecords(c call) (Answer, error) {
 	if c.format == awswire.CBOR {
 		return Answer{Body: pageCBOR(p, sh, it)}, nil
 	}
-	return Answer{Body: net.Buffers{pageJSON(p, sh, it)}}, nil
+	b := e.memory(jsonSize(p.entries) + pageRest)
+	*b = pageJSON((*b)[:0], p, sh, it)
+	return Answer{Body: net.Buffers{*b}, Free: func() { e.answers.Put(b) }}, nil
 }
 
 // open finds what the iterator of r points at.
@@ -289,10 +291,22 @@ func (e *Engine) open(r getRequest) (*stream, *shard, iterator, error) {
 	return s, sh, it, nil
 }
 
-// pageJSON is the answer of GetRecords. The end of a shard is exact: no next iterator, and child shards with parents.
-func pageJSON(p page, sh *shard, it iterator) []byte {
-	const rest = 512
-	b := append(make([]byte, 0, jsonSize(p.entries)+rest), `{"Records":[`...)
+// pageRest is what an answer usually takes beside its records.
+const pageRest = 512
+
+// memory returns n bytes for an answer, which are zero or those of an earlier one. A large answer in fresh memory costs more in
+// page faults than in encoding.
+func (e *Engine) memory(n int) *[]byte {
+	if b, ok := e.answers.Get().(*[]byte); ok && cap(*b) >= n {
+		return b
+	}
+	b := make([]byte, 0, n)
+	return &b
+}
+
+// pageJSON appends the answer of GetRecords. The end of a shard is exact: no next iterator, and child shards with parents.
+func pageJSON(b []byte, p page, sh *shard, it iterator) []byte {
+	b = append(b, `{"Records":[`...)
 	b = appendJSON(b, p.entries)
 	if p.ended {
 		b = append(b, `],"ChildShards":`...)
