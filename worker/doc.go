@@ -104,6 +104,13 @@
 // ahead for each shard. A client of another kind is used as it is. A subscription whose records are not taken for ten seconds is
 // closed, and made again behind the last record taken.
 //
+// # Many shards
+//
+// A shard with nothing to read takes two goroutines, 28 KB of memory and, polled with the default settings, one call a second,
+// which is 0.4 s of CPU an hour, most of it the SDK's; by fan-out 0.02 s. A thousand shards at the tip do not wait for one another,
+// and polling them uses at most 128 connections by HTTP/1.1 and a few by HTTP/2, see package internal/fetch; subscribing to them
+// about ten by HTTP/2 and one for each shard by HTTP/1.1. TestManyIdleShards and TestIdleCPU measure it.
+//
 // # Aggregated records
 //
 // Records that a producer packed into one (Kinesis Producer Library) are unpacked, by polling and by fan-out, and arrive one by
