@@ -2,11 +2,13 @@ package worker_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/kinesis-go/kcl/lease"
+	"github.com/kinesis-go/kcl/stream"
 	"github.com/kinesis-go/kcl/worker"
 )
 
@@ -203,6 +205,32 @@ func TestS19NothingRemainsOfAWorkerThatLeft(t *testing.T) {
 			if l.Owner != "" || l.CheckpointOwner != "" {
 				t.Errorf("lease %+v", l)
 			}
+		}
+	})
+}
+
+// TestX12FailureEndsAtOnce: a worker that ends for a failure does not wait for the drain time-out when all other processors are done.
+func TestX12FailureEndsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 3)
+		r.seen.process = func(_ context.Context, a stream.Assignment, _ *stream.Batch, _ stream.Checkpointer) error {
+			if a.Shard == shard1 {
+				return errors.New("poison")
+			}
+			return nil
+		}
+		cfg := r.config("a")
+		cfg.OnFailure, cfg.DrainTimeout = worker.ExitWorker, time.Hour
+		w := r.start(cfg)
+		r.await(3*time.Second, "all shards are read", func() bool { return len(w.Status().Shards) == 3 })
+		r.put("orders", "r", 30)
+		began := time.Now()
+		<-w.done
+		if took := time.Since(began); took > 3*time.Second || w.err == nil {
+			t.Errorf("Run = %v after %v", w.err, took)
+		}
+		if !r.seen.happened("a closes " + shard0 + ": shutdown requested") {
+			t.Errorf("the others were not drained\n%s", r.seen.summary())
 		}
 	})
 }
