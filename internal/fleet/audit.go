@@ -22,6 +22,72 @@ type auditor struct {
 	next  time.Time
 	holes map[string]lineage.Detector // by stream ID
 	done  map[string]bool             // streams whose shards were listed in this term
+
+	mu     sync.Mutex
+	strays map[string]map[string]*stray // by stream ID and lease key
+}
+
+// stray is a lease that is not of the shard that is there.
+type stray struct {
+	lineage.Stray
+	looks int // in a row
+	since time.Time
+}
+
+// compare notes the leases that contradict the shards listed after they were read.
+func (a *auditor) compare(s Stream, listed []lineage.Shard, has []lease.Lease) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before, now := a.strays[s.ID], map[string]*stray{}
+	for _, found := range lineage.Strays(s.ID, listed, has) {
+		key := found.Lease.Key
+		is := before[key]
+		if is == nil {
+			is = &stray{since: time.Now()}
+		}
+		is.Stray, is.looks = found, is.looks+1
+		now[key] = is
+		if is.looks == lineage.Confidence {
+			a.l.cfg.Logger.Error("lease is not of the shard that is there", "stream", s.Name, "shard", found.Lease.Shard, "why", found.Why)
+		}
+	}
+	if a.strays[s.ID] = now; len(now) == 0 {
+		delete(a.strays, s.ID)
+	}
+}
+
+// doubts reports whether leases of a stream contradict its shards.
+func (a *auditor) doubts(streamID string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.strays[streamID]) > 0
+}
+
+// problems names the leases that are not of the shards that are there, once several looks agree. They are not mended: a shard that
+// is marked as read may be meant to be left out, and to read one again that was read repeats all of it; whose progress the
+// others hold, only a person can tell.
+func (a *auditor) problems() []Problem {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var problems []Problem
+	for id, leases := range a.strays {
+		for key, is := range leases {
+			if is.looks < lineage.Confidence {
+				continue
+			}
+			what, anew := is.Why, "if the stream was deleted and created anew, stop the workers, and delete the lease table or give the application another name"
+			switch again := fmt.Sprintf("kcl rewind -shard %s -to oldest", is.Lease.Shard); {
+			case !is.Ended:
+				what += ": " + anew
+			case id != "": // a stream that was created anew has another ID
+				what += ", so nobody reads it: " + again
+			default:
+				what += ", so nobody reads it: " + anew + "; else " + again
+			}
+			problems = append(problems, a.l.problem(key, is.since, what))
+		}
+	}
+	return problems
 }
 
 // due returns the streams whose shards are to be listed: those new to this term at once, the others whenever a hole was confirmed.
@@ -40,7 +106,7 @@ func (a *auditor) due(streams []Stream, snap lease.Snapshot, now time.Time) []St
 		if look {
 			next, confirmed := a.holes[s.ID].See(lineage.Holes(s.ID, rows[s.ID]))
 			a.holes[s.ID] = next
-			needs = needs || confirmed
+			needs = needs || confirmed || a.doubts(s.ID)
 		}
 		if needs {
 			due = append(due, s)
@@ -50,6 +116,7 @@ func (a *auditor) due(streams []Stream, snap lease.Snapshot, now time.Time) []St
 		if !read[id] {
 			delete(a.done, id)
 			delete(a.holes, id)
+			a.compare(Stream{ID: id}, nil, nil)
 		}
 	}
 	return due
@@ -104,6 +171,7 @@ func (a *auditor) sync(ctx context.Context, s Stream, has []lease.Lease, empty b
 	if err != nil {
 		return 0, err
 	}
+	a.compare(s, shards, has)
 	for key, r := range lineage.Ranges(s.ID, shards, has) {
 		if err := a.l.cfg.Store.SetHashKeys(ctx, key, r); err != nil && !errors.Is(err, lease.ErrNotFound) {
 			return 0, err

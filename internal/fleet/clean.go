@@ -91,6 +91,7 @@ func (t *term) collect(ctx context.Context, s sight) error {
 		var gone []lease.Lease
 		if err == nil {
 			gone = lineage.Garbage(s.ID, listed, rows[s.ID])
+			t.auditor.compare(s, listed, rows[s.ID])
 		}
 		for _, row := range gone {
 			now.garbage[row.Key] = true

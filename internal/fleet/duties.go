@@ -43,7 +43,7 @@ type term struct {
 // serve does a leader's duties until ctx ends, or they have failed several times in a row.
 func (l *Leader) serve(ctx context.Context) error {
 	t := &term{l: l, seenAt: map[string]sighting{}, formers: formers{l: l, byID: map[string]*former{}}, collected: map[string]collection{},
-		auditor: auditor{l: l, holes: map[string]lineage.Detector{}, done: map[string]bool{}}}
+		auditor: auditor{l: l, holes: map[string]lineage.Detector{}, done: map[string]bool{}, strays: map[string]map[string]*stray{}}}
 	for failed := 0; ; {
 		err := t.round(ctx)
 		if ctx.Err() != nil {
@@ -206,7 +206,7 @@ const unplacedAfter = 15 * time.Second
 
 // show tells Status what is wrong with the fleet: rows that cannot be read, and leases that nobody works on.
 func (t *term) show(s sight) {
-	problems, now := t.formers.problems(), s.at
+	problems, now := append(t.formers.problems(), t.auditor.problems()...), s.at
 	for _, b := range s.snap.Broken {
 		problems = append(problems, Problem{What: fmt.Sprintf("row %s cannot be read and is left alone: %v", b.Key, b.Err), Since: t.since("broken "+b.Key, now)})
 	}
