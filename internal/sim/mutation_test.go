@@ -47,7 +47,7 @@ var mutations = []mutation{
 	{"I6", "nobody finishes a handoff", "worker/assignment.go",
 		"			handedOff = nil\n", "			handedOff = nil\n			continue\n"},
 	{"I7", "reading does not heed the budget", "internal/fetch/budget.go",
-		"			if b.over != nil || b.used >= b.max {\n				return\n			}\n", ""},
+		"				if b.over != nil || b.used >= b.max {\n					return\n				}\n", ""},
 	{"I8", "a worker that stops keeps its leases", "worker/worker.go",
 		"	if err := a.held.giveUp(ctx, heir); err != nil {", "	if err := error(nil); err != nil || ctx == nil && heir == \"\" {"},
 	{"I9", "rows do not say what they are", "lease/dynamolease/row.go",

@@ -167,8 +167,11 @@ func (n *node) hold(s worker.Shard, change func(*holding)) {
 	}
 }
 
-// oneAnswer is by how much the budget may be exceeded: fetch.Budget.
-const oneAnswer = 11 << 20
+// oneAnswer is by how much the budget may be exceeded, and oneInJSON what is reserved for that while it arrives: fetch.Budget.
+const (
+	oneAnswer = 11 << 20
+	oneInJSON = 15 << 20
+)
 
 func (h *holding) read(bytes int64) {
 	h.waiting = append(h.waiting, bytes)

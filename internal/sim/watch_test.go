@@ -27,7 +27,7 @@ func (w *world) watch(stop <-chan struct{}) {
 
 func (w *world) checkStatus() {
 	for _, n := range w.running() {
-		if s := n.worker.Status(); s.BufferedBytes > s.MaxBytes+oneAnswer {
+		if s := n.worker.Status(); s.BufferedBytes > s.MaxBytes+oneInJSON {
 			w.ledger.breach("I7: %s holds %d bytes, the budget is %d", n, s.BufferedBytes, s.MaxBytes)
 		}
 	}
