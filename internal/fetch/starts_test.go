@@ -1,6 +1,7 @@
 package fetch_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,7 +50,13 @@ func TestSubscribe39BeginsAtTheCheckpoint(t *testing.T) {
 
 // What cannot be read from is refused before any call is made: a shard that has ended above all.
 func TestSubscribe51EndedShardIsNotSubscribed(t *testing.T) {
+	synctest.Test(t, testSubscribe51)
+}
+
+func testSubscribe51(t *testing.T) {
 	r := newRig(t, local.Config{})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	for want, change := range map[string]func(*fetch.Config){
 		"fetch: From SHARD_END is no place to read from":         func(c *fetch.Config) { c.From = stream.ShardEnd },
 		"fetch: StartAt is required with From AT_TIMESTAMP":      func(c *fetch.Config) { c.From = stream.AtTimestamp },
@@ -59,7 +66,7 @@ func TestSubscribe51EndedShardIsNotSubscribed(t *testing.T) {
 	} {
 		cfg := r.fanOutConfig()
 		change(&cfg)
-		if err := fetch.Subscribe(t.Context(), cfg, r.consumers(fetch.FanOut{}), nil); err == nil || err.Error() != want {
+		if err := fetch.Subscribe(ctx, cfg, r.consumers(fetch.FanOut{}), nil); err == nil || err.Error() != want {
 			t.Errorf("Subscribe = %v, want %s", err, want)
 		}
 	}
