@@ -192,6 +192,7 @@ func (w *Worker) start(row lease.Lease, source fleet.Stream, asked time.Time) {
 		over:       make(chan struct{}),
 		rand:       rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
+	a.held.asleep = w.asleep
 	a.counted = sync.OnceFunc(w.working.Done)
 	a.meter.seed(row.Throughput, row.ThroughputKnown, asked)
 	a.seen.begin(sh, row.Checkpoint, time.Now())

@@ -56,6 +56,10 @@ func (a *assignment) process() lifecycle.Event {
 	p := &a.page
 	defer p.Release()
 	s := a.session
+	if err := a.held.wake(s.ctx); err != nil {
+		<-s.ctx.Done() // the machine hears of the loss by itself, and the processor has not failed
+		return lifecycle.Event{Kind: lifecycle.Returned, Err: context.Cause(s.ctx)}
+	}
 	if n := len(p.Records); n > 0 {
 		s.delivered(p.Records[n-1].Position)
 	}

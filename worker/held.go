@@ -22,12 +22,16 @@ type held struct {
 	// duration is how long a successful write lets us trust the lease, from before it was sent.
 	duration time.Duration
 
+	// asleep returns for how long this machine has slept since then.
+	asleep func(since time.Time) time.Duration
+
 	turn chan struct{} // capacity 1: who has put a token in may write the row
 
 	mu           sync.Mutex
 	row          lease.Lease
 	doubtSince   time.Time // when the first write was sent whose outcome is not known: the counter may be one ahead of row's; zero: none
 	trustedUntil time.Time // monotonic
+	provedAt     time.Time // when the last write was sent that proved the lease, by both clocks
 	lost         error     // set once: why this worker does not own the lease any more
 	gone         chan struct{}
 	handedOff    chan struct{} // closed once the row says that another worker is to follow
@@ -43,6 +47,8 @@ func newHeld(cfg Config, row lease.Lease, asked time.Time) *held {
 		turn:         make(chan struct{}, 1),
 		row:          row,
 		trustedUntil: asked.Add(trust(cfg.LeaseDuration)),
+		provedAt:     asked,
+		asleep:       asleep,
 		gone:         make(chan struct{}),
 		handedOff:    make(chan struct{}),
 	}
@@ -166,7 +172,7 @@ func (h *held) accept(row lease.Lease, asked time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.doubtSince = time.Time{}
-	h.trustedUntil = asked.Add(trust(h.duration))
+	h.trustedUntil, h.provedAt = asked.Add(trust(h.duration)), asked
 	h.adoptLocked(row)
 }
 

@@ -49,7 +49,8 @@ type Worker struct {
 
 	listing *listCall // the call of ListStreams under way; of one goroutine at a time
 
-	untaken untaken // the leases that the table gives us, but we do not work on
+	asleep  func(since time.Time) time.Duration // see [asleep]
+	untaken untaken                             // the leases that the table gives us, but we do not work on
 }
 
 // New checks cfg and returns a worker that works on a copy of it. All that is wrong is named at once.
@@ -76,6 +77,7 @@ func New(cfg Config) (*Worker, error) {
 		doubts:    make(chan struct{}, 1),
 		fatal:     make(chan error, 1),
 		phase:     Idle,
+		asleep:    asleep,
 		consumers: consumers,
 		shards:    map[string]*assignment{},
 		hinted:    map[string]bool{},
