@@ -46,6 +46,11 @@ type Config struct {
 
 	// Start is where a shard without a checkpoint is read from: stream.Latest (the default), stream.TrimHorizon, or
 	// stream.AtTimestamp with StartAt. Children of a shard that was read are always read from their beginning.
+	//
+	// With Latest, a shard without a checkpoint may miss what is put while it changes owners: the next one asks for LATEST again, as
+	// in the Java KCL, because the lease has no place for a time, and a position there means that the record at it is done. So
+	// checkpoint a first batch soon. Nothing is missed with AtTimestamp and, on all workers and at each start, the time of the
+	// first one.
 	Start stream.Position
 	// StartAt is required with stream.AtTimestamp and must be zero otherwise. It is not stored: all workers need the same.
 	StartAt time.Time
