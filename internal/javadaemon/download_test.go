@@ -71,7 +71,7 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-const base = "http://repo.test/maven2"
+const base = "http://jars.test/maven2"
 
 // inBubble completes an empty folder from a repository, and returns how long that took in fake time.
 func inBubble(t *testing.T, s *repository) (dir string, took time.Duration, err error) {
@@ -204,7 +204,7 @@ func TestL6Continues(t *testing.T) {
 func TestL6Redirect(t *testing.T) {
 	s := newRepository()
 	s.before = func(w http.ResponseWriter, r *http.Request, _ int) bool {
-		if r.URL.Host == "repo.test" || r.Host == "repo.test" {
+		if r.URL.Host == "jars.test" || r.Host == "jars.test" {
 			http.Redirect(w, r, "http://mirror.test"+r.URL.Path, http.StatusFound)
 			return true
 		}
@@ -245,11 +245,11 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 func TestNoNetwork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := roundTrip(func(*http.Request) (*http.Response, error) {
-			return nil, fmt.Errorf("dial tcp: lookup repo.test: no such host")
+			return nil, fmt.Errorf("dial tcp: lookup jars.test: no such host")
 		})
-		address := "http://me:secret@repo.test/maven2"
+		address := "http://me:secret@jars.test/maven2"
 		_, err := javadaemon.Folder{Dir: t.TempDir(), Repository: address, Client: &http.Client{Transport: down}}.Complete(t.Context(), jars[:1])
-		want := "download http://me:xxxxx@repo.test/maven2/" + jars[0].Path() + ": dial tcp: lookup repo.test: no such host (4 tries)"
+		want := "download http://me:xxxxx@jars.test/maven2/" + jars[0].Path() + ": dial tcp: lookup jars.test: no such host (4 tries)"
 		if textOf(err) != want {
 			t.Errorf("Complete: %v\nwant %s", err, want)
 		}

@@ -152,7 +152,7 @@ func TestSweep(t *testing.T) {
 	if err := os.Chtimes(old, time.Time{}, time.Now().Add(-25*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	f := javadaemon.Folder{Dir: dir, Repository: "http://repo.test/maven2", Client: newRepository().client()}
+	f := javadaemon.Folder{Dir: dir, Repository: "http://jars.test/maven2", Client: newRepository().client()}
 	if _, err := f.Complete(t.Context(), jars); err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestSweep(t *testing.T) {
 // fakeMaven is what mvn does here: FAKE_MAVEN says how it goes wrong.
 func fakeMaven(args []string) int {
 	if os.Getenv("FAKE_MAVEN") == "fails" {
-		fmt.Print("[INFO] Scanning\n[ERROR] Could not resolve dependencies: Unknown host repo.test -> [Help 1]\n[ERROR] more\n")
+		fmt.Print("[INFO] Scanning\n[ERROR] Could not resolve dependencies: Unknown host jars.test -> [Help 1]\n[ERROR] more\n")
 		return 1
 	}
 	var pom struct {
@@ -216,7 +216,7 @@ func TestMaven(t *testing.T) {
 	damaged[0] = '?'
 	for how, want := range map[string]string{
 		"":        "",
-		"fails":   "get 2 jars with Maven: exit status 1: Could not resolve dependencies: Unknown host repo.test",
+		"fails":   "get 2 jars with Maven: exit status 1: Could not resolve dependencies: Unknown host jars.test",
 		"lacks":   "get 2 jars with Maven: it brings no org.example:big:1.0",
 		"damages": "get 2 jars with Maven: org.example:big:1.0: FILE is another jar than the locked one: its SHA-256 is " + sumOf(damaged) + ", not " + jars[0].SHA256,
 	} {
