@@ -3,8 +3,6 @@ package kinesis
 import (
 	"slices"
 	"strconv"
-
-	"github.com/kinesis-go/kcl/local/internal/awserr"
 )
 
 type monitoringInput struct {
