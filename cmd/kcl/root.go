@@ -82,7 +82,11 @@ func watchSignals(parent context.Context) (ctx context.Context, first <-chan os.
 	got := make(chan os.Signal, 1) // it is there before ctx ends, whoever may ask for it
 	forced, stopped := make(chan struct{}), make(chan struct{})
 	signals := make(chan os.Signal, 2) // one that comes while nobody listens must not be lost
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) { // as nohup has it, and shells for what they run in the background; to ask for it would end that
+			signal.Notify(signals, s)
+		}
+	}
 	var watching sync.WaitGroup
 	watching.Go(func() {
 		for _, then := range []func(os.Signal){func(s os.Signal) { got <- s; cancel() }, func(os.Signal) { close(forced) }} {

@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -162,6 +164,10 @@ func (f runFlags) logger(a *app, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(a.stderr, options))
 }
 
+// outliveLogReader keeps this process from ending, and its programs with it, when whoever reads its log is gone: the records matter
+// more, and a JVM goes on, too. It holds until the process ends. To ignore the signal instead would make the programs ignore it.
+func outliveLogReader() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+
 func (a *app) runDaemon(ctx context.Context, f runFlags, args []string) error {
 	path, warning, err := f.file(args)
 	if err != nil {
@@ -171,6 +177,7 @@ func (a *app) runDaemon(ctx context.Context, f runFlags, args []string) error {
 	if err != nil {
 		return err
 	}
+	outliveLogReader()
 	log := f.logger(a, level)
 	for _, w := range []string{warning, levelWarning} {
 		if w != "" {
