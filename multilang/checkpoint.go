@@ -92,8 +92,12 @@ func (p *processor) checkpoint(ctx context.Context, at stream.Position, bad erro
 // answer queues the answer to a request.
 func (p *processor) answer(r wire.Reply, err error) {
 	name := exceptionOf(err)
-	if err != nil {
-		p.log.Info("checkpoint of the child is refused", "answer", name, "err", err)
+	p.refused++
+	if err == nil {
+		p.refused = 0
+	}
+	if p.refused&(p.refused-1) == 0 && err != nil { // the 1st, 2nd, 4th, …: a child may ask again as fast as it is answered
+		p.log.Info("checkpoint of the child is refused", "answer", name, "times", p.refused, "err", err)
 	}
 	p.answers = wire.AppendCheckpointAnswer(p.answers, r.Sequence, r.Sub, name)
 }

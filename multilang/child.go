@@ -156,6 +156,7 @@ func (k *child) write() {
 func (k *child) readReplies() {
 	defer close(k.replies)
 	lines := wire.NewReplyReader(k.stdout)
+	late := k.log.Info // told once: a child that goes on to speak may do so as fast as it is read
 	for {
 		line, err := lines.Next()
 		if err != nil {
@@ -175,7 +176,8 @@ func (k *child) readReplies() {
 			select {
 			case k.replies <- reply:
 			case <-k.ending:
-				k.log.Info("child sent a message after its last answer", "action", reply.Action)
+				late("child sent a message after its last answer", "action", reply.Action)
+				late = k.log.Debug
 			}
 		}
 	}

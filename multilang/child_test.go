@@ -214,6 +214,23 @@ var children = map[string]func(*script){
 	"dies after its answer": func(s *script) { s.until("leaseLost"); fmt.Print(status("leaseLost")); os.Exit(5) },
 	"hangs in a batch":      func(s *script) { s.until("processRecords"); hold() },
 	"hangs at initialize":   func(*script) { hold() },
+	"asks until it works": func(s *script) {
+		s.answer()
+		s.hear()
+		for refused := true; refused; {
+			s.say(checkpointAll)
+			refused = s.hear().Error != nil
+		}
+		s.say(status("processRecords"))
+		s.serve()
+	},
+	"goes on to speak": func(s *script) {
+		s.until("leaseLost")
+		s.say(status("leaseLost"))
+		for range 1000 {
+			s.say(status("leaseLost"))
+		}
+	},
 	"ignores everything": func(s *script) {
 		signal.Ignore(syscall.SIGTERM)
 		s.until("processRecords")

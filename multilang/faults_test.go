@@ -366,3 +366,26 @@ func TestD39ChildDiesWithItsParent(t *testing.T) {
 	parent.Wait()
 	awaitEnd(t, pid)
 }
+
+// What a child can repeat as fast as pipes are does not fill the log.
+func TestRefusalsDoNotFloodTheLog(t *testing.T) {
+	r := newRig(t, "asks until it works").start()
+	for range 1000 {
+		r.ledger.errors = append(r.ledger.errors, stream.ErrThrottled)
+	}
+	r.ok(r.process())
+	r.ok(r.close(stream.LeaseLost))
+	if n := strings.Count(r.log.String(), "checkpoint of the child is refused"); n != 10 { // 1, 2, 4, … 512
+		t.Errorf("1000 refusals are told %d times, want 10", n)
+	}
+	r.logged("level=INFO", "answer=ThrottlingException", "times=512")
+}
+
+func TestChildThatGoesOnToSpeakIsToldOnce(t *testing.T) {
+	r := newRig(t, "goes on to speak").start()
+	r.ok(r.close(stream.LeaseLost))
+	r.logged("level=INFO", `msg="child sent a message after its last answer"`)
+	if n := strings.Count(r.log.String(), `level=INFO msg="child sent a message after its last answer"`); n != 1 {
+		t.Errorf("1000 messages too many are told %d times, want once", n)
+	}
+}

@@ -26,6 +26,8 @@ type processor struct {
 	ended  bool            // the end of the shard was checkpointed
 	endErr error           // why the last checkpoint of it failed
 
+	refused int // requests for a checkpoint in a row
+
 	answers, sent []byte // to checkpoints: those that wait, and those under way
 }
 
