@@ -44,7 +44,7 @@ func main() {
 func parse(args []string) (options, error) {
 	o := options{peers: map[string]string{}}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	shards := f.String("shards", "1,8,64", "numbers of shards to measure with")
+	shards := f.String("shards", "1,8,64", "`numbers` of shards to measure speed with; none if empty")
 	f.IntVar(&o.size, "size", 1024, "bytes of data in a record")
 	f.IntVar(&o.volume, "volume", 256, "`MiB` of records in each measurement of speed")
 	f.DurationVar(&o.failover, "failover", 10*time.Second, "failover time of all consumers")
@@ -64,7 +64,7 @@ func parse(args []string) (options, error) {
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
-	for _, s := range strings.Split(*shards, ",") {
+	for _, s := range strings.FieldsFunc(*shards, func(r rune) bool { return r == ',' }) {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 {
 			return o, fmt.Errorf("-shards %q: want numbers such as 1,8,64", *shards)
