@@ -336,11 +336,13 @@ func TestTrimmedCheckpoint(t *testing.T) {
 					if !bytes.Contains(c.Body, []byte(`AT_SEQUENCE_NUMBER`)) {
 						return local.Effect{}
 					}
-					return local.Effect{Error: &local.Error{Code: "InvalidArgumentException", Message: "StartingSequenceNumber 1 is trimmed"}}
+					return local.Effect{Error: &local.Error{Code: "InvalidArgumentException", Message: "StartingSequenceNumber is trimmed"}}
 				}})
+				old, err := r.client.PutRecord(t.Context(), &kinesis.PutRecordInput{StreamName: aws.String("orders"), Data: []byte("old"), PartitionKey: aws.String("k")})
+				r.must(err)
 				records := r.put("orders", "r", 10)
 				r.row(shard0)
-				_, err := r.store.Checkpoint(t.Context(), r.lease(shard0), stream.Position{Sequence: "1"})
+				_, err = r.store.Checkpoint(t.Context(), r.lease(shard0), stream.Position{Sequence: stream.SequenceNumber(*old.SequenceNumber)})
 				r.must(err)
 				cfg := r.config("a")
 				cfg.Reading.OnTrimmed = policy
