@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -65,14 +66,32 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.As(err, &quiet):
 		return exitFailure
 	case errors.As(err, new(usageError)) && args[0] == "run":
-		fmt.Fprintf(a.stderr, "kcl: %v\nusage: %s\n", err, runUsage)
+		a.lastWords("kcl: %v\nusage: %s\n", err, runUsage)
 		return exitFailure // as the Java daemon does
 	case errors.As(err, new(usageError)):
-		fmt.Fprintf(a.stderr, "kcl: %v\n", err)
+		a.lastWords("kcl: %v\n", err)
 		return exitUsage
 	}
-	fmt.Fprintf(a.stderr, "kcl: %v\n", err)
+	a.lastWords("kcl: %v\n", err)
 	return exitFailure
+}
+
+// lastWords tells why the program ends. A stderr that nobody reads does not keep one from ending that was told to twice.
+func (a *app) lastWords(format string, args ...any) {
+	said := make(chan struct{})
+	go func() { // left behind with the process
+		defer close(said)
+		fmt.Fprintf(a.stderr, format, args...)
+	}()
+	select {
+	case <-said:
+		return
+	case <-a.forced:
+	}
+	select {
+	case <-said:
+	case <-time.After(time.Second):
+	}
 }
 
 // watchSignals returns a context that ends at the first signal, or with its parent, a channel with that signal, and one that

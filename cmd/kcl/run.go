@@ -178,8 +178,21 @@ func (a *app) runDaemon(ctx context.Context, f runFlags, args []string) error {
 		return err
 	}
 	outliveLogReader()
-	log := f.logger(a, level)
-	for _, w := range []string{warning, levelWarning} {
+	ended := make(chan error, 1)
+	go func() { // at the second signal it is left behind, wherever it is: the process ends, and the kernel ends its children
+		ended <- serveDaemon(ctx, path, f.logger(a, level), warning, levelWarning)
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-a.forced:
+		return errForced
+	}
+}
+
+// serveDaemon runs the worker until ctx ends and it has drained.
+func serveDaemon(ctx context.Context, path string, log *slog.Logger, warnings ...string) error {
+	for _, w := range warnings {
 		if w != "" {
 			log.Warn(w)
 		}
@@ -188,17 +201,11 @@ func (a *app) runDaemon(ctx context.Context, f runFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx) }() // at the second signal it is left behind: the process ends, and the kernel ends its children
-	select {
-	case err := <-ended:
-		if err == nil {
-			log.Info("stopped cleanly")
-		}
+	if err := w.Run(ctx); err != nil {
 		return err
-	case <-a.forced:
-		return errForced
 	}
+	log.Info("stopped cleanly")
+	return nil
 }
 
 // prepare makes the worker that a properties file describes.

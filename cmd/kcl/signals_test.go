@@ -61,3 +61,74 @@ func TestRunOutlivesTerminalAndLog(t *testing.T) {
 	}
 	b.checkComplete(t)
 }
+
+// TestSecondSignalEndsWhatHangs: the second signal ends kcl run at once also where it has not begun yet, and where nobody reads its log.
+func TestSecondSignalEndsWhatHangs(t *testing.T) {
+	for name, properties := range map[string]string{
+		"reading its properties": "",
+		"writing its log":        "applicationName = orders\nshutdownGraceMillis = nonsense\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, 1)
+			file := b.dir + "/app.properties"
+			if err := syscall.Mkfifo(file, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p := &process{cmd: exec.Command("./kcl", "run", "app.properties"), done: make(chan struct{})}
+			p.cmd.Dir, p.cmd.Stderr = b.dir, full(t)
+			if err := p.cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			go func() {
+				_ = p.cmd.Wait() // the code is in ProcessState
+				close(p.done)
+			}()
+			t.Cleanup(func() {
+				_ = p.cmd.Process.Kill()
+				<-p.done
+			})
+			text, err := os.OpenFile(file, os.O_WRONLY, 0) // waits until it is opened for reading, by when signals are watched for
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer text.Close()
+			if _, err := text.WriteString(properties); err != nil {
+				t.Fatal(err)
+			}
+			if properties != "" {
+				text.Close()
+			}
+			if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			if code := p.end(t, syscall.SIGINT); code != 1 {
+				t.Errorf("kcl run ended with code %d, want 1", code)
+			}
+		})
+	}
+}
+
+// full returns the end of a pipe to which not one byte more can be written, and that nobody reads.
+func full(t *testing.T) *os.File {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(); w.Close() })
+	if err := w.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{4096, 1} {
+		for {
+			if _, err := w.Write(make([]byte, n)); err != nil {
+				break
+			}
+		}
+		if err := w.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w
+}
