@@ -52,14 +52,12 @@ func Strays(streamID string, listed []Shard, leases []lease.Lease) []Stray {
 	return strays
 }
 
-// differs returns what of a lease cannot be of a shard: its hash keys and its first sequence number never change, and a parent has
-// ended before there is a child.
+// differs returns what of a lease cannot be of a shard: its hash keys never change, and a parent has ended before there is a child. A
+// checkpoint that is not of the shard is left to those who read it: the service refuses it, and they may have been told to skip it.
 func differs(l lease.Lease, s Shard, open func(stream.ShardID) bool) string {
 	switch at := slices.IndexFunc(l.Parents, open); {
 	case l.HashKeys.IsKnown() && s.HashKeys.IsKnown() && l.HashKeys != s.HashKeys:
 		return fmt.Sprintf("the lease says that the shard has the hash keys %s, but it has %s", l.HashKeys, s.HashKeys)
-	case l.Checkpoint.IsNumber() && s.Starting.IsNumber() && l.Checkpoint.Sequence.Compare(s.Starting) < 0:
-		return fmt.Sprintf("the lease's checkpoint %s lies before the shard's first sequence number %s", l.Checkpoint, s.Starting)
 	case at >= 0:
 		return fmt.Sprintf("the lease names the parent %s, which is open and so has no child", l.Parents[at])
 	}
