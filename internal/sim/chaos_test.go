@@ -11,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
-	"github.com/kinesis-go/kcl/internal/aggregate"
 	"github.com/kinesis-go/kcl/stream"
 )
 
@@ -304,60 +303,4 @@ func middle(a, b string) string {
 		return last.String()
 	}
 	return stream.HashKey{Hi: hi, Lo: lo}.String()
-}
-
-// produce puts records until stop, a few at a time.
-func (w *world) produce(stop <-chan struct{}) {
-	r := w.rand(1_000_000)
-	time.Sleep(w.plan.create)
-	for i := range w.plan.burst {
-		w.put(w.plan.names()[0], []types.PutRecordsRequestEntry{{Data: make([]byte, 256<<10), PartitionKey: aws.String(fmt.Sprint(i))}}, []int{1})
-	}
-	for {
-		select {
-		case <-stop:
-			return
-		case <-time.After(time.Duration(100+r.IntN(900)) * time.Millisecond):
-		}
-		streams := w.reading()
-		name := streams[r.IntN(len(streams))]
-		if w.ledger.closed() {
-			continue
-		}
-		var entries []types.PutRecordsRequestEntry
-		var counts []int
-		for range 1 + r.IntN(w.plan.rate) {
-			key, count := fmt.Sprint(r.IntN(1000)), 1
-			data := make([]byte, w.plan.size)
-			if r.IntN(4) == 0 { // an aggregate of a KPL
-				count = 2 + r.IntN(4)
-				data = aggregate.Append(nil, make1(key, data, count))
-			}
-			counts = append(counts, count)
-			entries = append(entries, types.PutRecordsRequestEntry{Data: data, PartitionKey: aws.String(key)})
-		}
-		w.put(name, entries, counts)
-	}
-}
-
-// put puts records of the service, which hold so many of the application.
-func (w *world) put(name string, entries []types.PutRecordsRequestEntry, counts []int) {
-	out, err := w.kin.PutRecords(w.t.Context(), &kinesis.PutRecordsInput{StreamName: aws.String(name), Records: entries})
-	var absent *types.ResourceNotFoundException
-	if err != nil && !slices.Contains(w.reading(), name) || w.plan.listed && errorsAs(err, &absent) {
-		return // deleted at this moment, or being created
-	}
-	w.must(err)
-	for i, rec := range out.Records {
-		w.ledger.wasPut(shardID{name, stream.ShardID(aws.ToString(rec.ShardId))}, stream.SequenceNumber(aws.ToString(rec.SequenceNumber)), counts[i])
-	}
-}
-
-// make1 returns records that belong together, of the size of one.
-func make1(key string, data []byte, n int) []stream.Record {
-	records := make([]stream.Record, n)
-	for i := range records {
-		records[i] = stream.Record{PartitionKey: key, Data: data[:len(data)/n]}
-	}
-	return records
 }

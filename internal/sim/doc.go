@@ -4,7 +4,8 @@
 // A seed decides everything that happens: how many workers, streams and shards there are; which workers crash (at any time,
 // between any two requests, at any write at the end of a shard), stop, freeze, are cut off, start anew under their old id,
 // lose replies or get them late; when the whole table is throttled; which processors fail or are slow; how far clocks differ and the
-// index lags; when shards are split and merged and streams deleted. Meanwhile and afterwards the invariants I1 to I9 of the
+// index lags; who reads by polling and who by enhanced fan-out, and what its subscriptions suffer; which records are aggregates, with
+// strays or damaged; when shards are split and merged and streams deleted. Meanwhile and afterwards the invariants I1 to I9 of the
 // project's design are checked from what the processors saw, what the table holds, and each request that was sent.
 //
 //	plan ─► world ─► nodes, each:  worker ─► SDK ─► network (faults) ─► local

@@ -26,6 +26,7 @@ type ledger struct {
 	mu        sync.Mutex
 	shards    map[shardID]*history
 	ended     map[string]bool // by lease key: the shard's end was stored
+	doubted   map[string]bool // the streams of which a worker could not tell what is a stray
 	breaches  []string
 	log       []string
 	delivered int
@@ -38,11 +39,15 @@ type history struct {
 	id       shardID
 	put      []entry // in the order of the shard
 	accepted map[stream.Position]int
-	passed   int       // the first so many of put have been accepted
-	checked  int       // the first so many of put lie behind the checkpoint and were accepted
-	closedAt time.Time // when it was split or merged
-	merged   *shardID  // with which
-	gone     bool      // its stream was deleted
+	sums     map[stream.Position]uint32 // of what was accepted
+	steps    map[step]*node             // that readings made, and who did
+	strays   map[stream.Position]bool
+	promised stream.Position // the last checkpoint that a processor was told is stored
+	passed   int             // the first so many of put have been accepted
+	checked  int             // the first so many of put lie behind the checkpoint and were accepted
+	closedAt time.Time       // when it was split or merged
+	merged   *shardID        // with which
+	gone     bool            // its stream was deleted
 
 	believers map[*node]time.Time // since when
 	calls     int                 // to its processors, under way
@@ -59,7 +64,8 @@ type history struct {
 
 type entry struct {
 	stream.Position
-	at time.Time
+	at  time.Time
+	sum uint32
 }
 
 // naming is since when a row has named a worker, and when it was last seen to.
@@ -78,14 +84,16 @@ type delivery struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{began: time.Now(), shards: map[shardID]*history{}, ended: map[string]bool{}}
+	return &ledger{began: time.Now(), shards: map[shardID]*history{}, ended: map[string]bool{}, doubted: map[string]bool{}}
 }
 
 func (l *ledger) ofLocked(id shardID) *history {
 	h := l.shards[id]
 	if h == nil {
-		h = &history{id: id, accepted: map[stream.Position]int{}, believers: map[*node]time.Time{}, named: map[string]naming{},
-			activeAt: time.Now()}
+		h = &history{
+			id: id, accepted: map[stream.Position]int{}, sums: map[stream.Position]uint32{}, steps: map[step]*node{}, strays: map[stream.Position]bool{},
+			believers: map[*node]time.Time{}, named: map[string]naming{}, activeAt: time.Now(),
+		}
 		l.shards[id] = h
 	}
 	return h
@@ -111,13 +119,16 @@ func (l *ledger) note(format string, args ...any) {
 	l.log = append(l.log, fmt.Sprintf("%8.3fs ", time.Since(l.began).Seconds())+fmt.Sprintf(format, args...))
 }
 
-// wasPut notes a record of the service that holds n records of the application.
-func (l *ledger) wasPut(id shardID, seq stream.SequenceNumber, n int) {
+// wasPut notes the records of the application that one record of the service holds: those that are to be delivered, and strays.
+func (l *ledger) wasPut(id shardID, records, strays []stream.Record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := l.ofLocked(id)
-	for sub := range n {
-		h.put = append(h.put, entry{stream.Position{Sequence: seq, Sub: int64(sub)}, time.Now()})
+	for _, r := range records {
+		h.put = append(h.put, entry{r.Position, time.Now(), sumOf(r)})
+	}
+	for _, r := range strays {
+		h.strays[r.Position] = true
 	}
 }
 
@@ -201,6 +212,7 @@ func (l *ledger) accept(id shardID, b *stream.Batch) {
 	h := l.ofLocked(id)
 	for _, r := range b.Records {
 		h.accepted[r.Position]++
+		h.sums[r.Position] = sumOf(r)
 		l.delivered++
 	}
 	h.advance()

@@ -108,6 +108,15 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	resp, err := n.carry(req, c)
+	if err == nil && c.operation == "SubscribeToShard" && resp.StatusCode == http.StatusOK {
+		resp.Body = n.subscribed(req.Context(), resp.Body)
+	}
+	return resp, err
+}
+
+// carry brings a request to the service and its answer back, if it is to be.
+func (n *network) carry(req *http.Request, c *call) (*http.Response, error) {
 	if thawed, ok := n.stubborn(); ok {
 		return n.later(req, c, func() bool { <-thawed; return !n.isDead() })
 	}
@@ -165,6 +174,9 @@ func (n *network) send(req *http.Request, c *call) (*http.Response, error) {
 		return nil, err
 	}
 	n.learn(c)
+	if c.operation == "RegisterStreamConsumer" && resp.StatusCode == http.StatusOK {
+		n.n.w.disturbed(nil, "a consumer is being created", n.n.w.plan.create)
+	}
 	if n.skew != 0 {
 		return shiftResponse(c, resp, -n.skew)
 	}
@@ -200,17 +212,19 @@ func (n *network) later(req *http.Request, c *call, due func() bool) (*http.Resp
 		resp *http.Response
 		err  error
 	}
-	done := make(chan outcome, 1)
+	done := make(chan outcome)
 	go func() { // ends by itself, at the latest some seconds after its sender, or when the process wakes
-		if !due() {
-			done <- outcome{nil, errCut}
-			return
+		o := outcome{nil, errCut}
+		if due() {
+			o.resp, o.err = n.send(req.Clone(context.WithoutCancel(req.Context())), c)
 		}
-		resp, err := n.send(req.Clone(context.WithoutCancel(req.Context())), c)
-		if err == nil && req.Context().Err() != nil {
-			resp.Body.Close()
+		select {
+		case done <- o:
+		case <-req.Context().Done():
+			if o.err == nil {
+				o.resp.Body.Close()
+			}
 		}
-		done <- outcome{resp, err}
 	}()
 	select {
 	case o := <-done:

@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -100,7 +101,7 @@ func (w *world) boot(id string) *node {
 	cfg := worker.Config{
 		Application: application, MultiStream: w.plan.streams > 1, ID: id, Kinesis: k, Leases: leases,
 		Start: stream.TrimHorizon, NewProcessor: n.newProcessor, DrainTimeout: drainTimeout, Logger: log, Trace: n.trace(),
-		Reading: worker.Reading{MaxBytes: w.plan.maxBytes, Idle: w.plan.idle},
+		Reading: w.readingOf(n),
 	}
 	if w.plan.listed {
 		cfg.ListStreams, cfg.ListInterval, cfg.Former.After = w.listed, listInterval, time.Minute
@@ -111,7 +112,7 @@ func (w *world) boot(id string) *node {
 	w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	n.cancel = cancel
-	w.ledger.note("%s starts, its clock is off by %v", n, n.net.skew)
+	w.ledger.note("%s starts, its clock is off by %v, fan-out: %v", n, n.net.skew, cfg.Reading.FanOut != nil)
 	go func() { // awaited by world.halt
 		defer close(n.done)
 		n.err = n.worker.Run(ctx)
@@ -288,6 +289,10 @@ type nodeLog struct{ n *node }
 func (l *nodeLog) Write(p []byte) (int, error) {
 	if !l.n.isDead() {
 		l.n.w.ledger.note("%s: %s", l.n, p[:len(p)-1])
+		if _, name, ok := bytes.Cut(p, []byte("sub-records of other shards delivered\" stream=")); ok {
+			name, _, _ = bytes.Cut(name, []byte(" "))
+			l.n.w.ledger.doubts(string(name))
+		}
 	}
 	return len(p), nil
 }

@@ -25,6 +25,17 @@ type plan struct {
 	rate     int           // the most records that are put at a time
 	listed   bool          // the streams come and go while workers run: worker.Config.ListStreams
 	burst    int           // records of 256 KiB that are there at the beginning
+	fetching
+}
+
+// fetching is how workers read.
+type fetching struct {
+	fanOut   float64       // the share of the workers that do so by enhanced fan-out
+	turns    bool          // those that start later read the other way: a rolling change
+	json     bool          // in JSON, not in CBOR
+	required bool          // worker.FanOut.Required
+	silence  time.Duration // worker.FanOut.IdleTimeout
+	life     time.Duration // of a subscription at the service
 }
 
 // newPlan decides. Most seeds are rough: a few workers and shards, and something happens every few seconds. One in five is
@@ -53,6 +64,7 @@ func newPlan(seed uint64) plan {
 		p.streams, p.shards = 2+r.IntN(2), 1+r.IntN(3)
 	}
 	p.listed = p.streams > 1 && r.IntN(2) == 0
+	p.fetching = newFetching(rand.New(rand.NewPCG(seed, 8)))
 	switch {
 	case seed%100 == 50:
 		p.kind, p.streams, p.listed = "wide", 1, false
@@ -63,6 +75,9 @@ func newPlan(seed uint64) plan {
 		p.kind = "mild"
 		p.mood.faults, p.mood.slow = []float64{0, 0, 0.01}[r.IntN(3)], 0
 		p.span, p.every = time.Duration(90+r.IntN(60))*time.Second, 35*time.Second
+	case seed%20 == 13: // subscriptions are renewed
+		p.kind, p.fanOut, p.turns, p.life = "long", 1, false, 0
+		p.span, p.every, p.mood.slow = 7*time.Minute, time.Minute, 0
 	case seed%20 == 9:
 		p.kind, p.streams, p.listed, p.shards = "heavy", 1, false, 3+r.IntN(3)
 		p.maxBytes, p.burst, p.span = 1<<20, 100, 20*time.Second
@@ -70,6 +85,20 @@ func newPlan(seed uint64) plan {
 	}
 	return p
 }
+
+func newFetching(r *rand.Rand) fetching {
+	return fetching{
+		fanOut:   []float64{0, 0, 0, 0.5, 0.5, 1, 1}[r.IntN(7)],
+		turns:    r.IntN(4) == 0,
+		json:     r.IntN(4) == 0,
+		required: r.IntN(2) == 0,
+		silence:  []time.Duration{0, 0, 11 * time.Second}[r.IntN(3)],
+		life:     []time.Duration{0, 0, 17 * time.Second, 45 * time.Second}[r.IntN(4)],
+	}
+}
+
+// subscribes reports whether any worker reads by fan-out.
+func (f fetching) subscribes() bool { return f.fanOut > 0 || f.turns }
 
 // names returns the names of the streams.
 func (p plan) names() []string {

@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync/atomic"
@@ -35,6 +36,7 @@ func (n *node) newProcessor(_ context.Context, a stream.Assignment) (stream.Proc
 	}
 	p := &processor{n: n, a: a, id: shardID{a.Stream, a.Shard}}
 	n.w.checkParents(n, p.id)
+	n.w.ledger.begins(p.id, n, a.From)
 	return p, nil
 }
 
@@ -50,6 +52,10 @@ func (p *processor) Process(ctx context.Context, b *stream.Batch, cp stream.Chec
 		if r.Position.Compare(p.last) <= 0 || r.Position.Compare(p.a.From) <= 0 {
 			p.n.w.ledger.breach("I2: %s came after %s, assigned from %s, on %s", r.Position, p.last, p.a.From, p.id)
 		}
+		if p.last.IsZero() {
+			p.last = p.a.From
+		}
+		p.n.w.ledger.stepped(p.id, p.n, step{p.last, r.Position})
 		p.last = r.Position
 	}
 	if p.n.isDead() {
@@ -105,6 +111,9 @@ func (p *processor) work(ctx context.Context, b *stream.Batch, cp stream.Checkpo
 
 func (p *processor) checkpoint(ctx context.Context, cp stream.Checkpointer, at stream.Position) error {
 	err := cp.Checkpoint(ctx, at)
+	if err == nil {
+		p.n.w.ledger.promise(p.id, cmp.Or(at, p.last))
+	}
 	if errors.Is(err, stream.ErrThrottled) || errors.Is(err, stream.ErrUnavailable) || errors.Is(err, stream.ErrLeaseLost) {
 		return nil // the next one covers it
 	}

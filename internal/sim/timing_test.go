@@ -86,16 +86,12 @@ func (f *calmFleet) feed() {
 			case <-time.After(cmp.Or(f.pause, 100*time.Millisecond)):
 			}
 			f.mu.Lock()
-			var entries []types.PutRecordsRequestEntry
-			var counts []int
+			var parcels []parcel
 			for _, s := range f.open {
-				entries = append(entries, types.PutRecordsRequestEntry{Data: []byte("x"), PartitionKey: aws.String("k"), ExplicitHashKey: s.HashKeyRange.StartingHashKey})
-				counts = append(counts, 1)
+				parcels = append(parcels, parcel{record: stream.Record{Data: []byte("x"), PartitionKey: "k"}, at: aws.ToString(s.HashKeyRange.StartingHashKey)})
 			}
-			for len(entries) > 0 {
-				n := min(len(entries), 500) // PutRecords takes no more
-				f.put("s0", entries[:n], counts[:n])
-				entries, counts = entries[n:], counts[n:]
+			for some := range slices.Chunk(parcels, 500) { // PutRecords takes no more
+				f.put("s0", some)
 			}
 			f.mu.Unlock()
 		}

@@ -77,6 +77,8 @@ const (
 	leaderDies = 30 * time.Second
 	readsAgain = 10 * time.Second // the longest pause of internal/fetch after a failure
 	calm       = 5 * time.Second
+	// A subscription that follows another too soon is refused, and a dead connection is noticed after FanOut.IdleTimeout.
+	resubscribes, deadConnection = 15 * time.Second, 20 * time.Second
 )
 
 // checkGaps looks for shards that are silent for longer than the bounds allow (I6).
@@ -146,7 +148,14 @@ func (w *world) deadline(s silent, slack float64) time.Time {
 		}
 		return d
 	}
-	deadline := s.since.Add(more(calm))
+	quiet := calm
+	if w.plan.subscribes() {
+		quiet += resubscribes
+		if w.plan.mood.faults > 0 {
+			quiet += deadConnection
+		}
+	}
+	deadline := s.since.Add(more(quiet))
 	later := func(t time.Time, d time.Duration) {
 		if t = t.Add(more(d)); t.After(deadline) {
 			deadline = t

@@ -77,6 +77,7 @@ type world struct {
 	hidden   []string // of those: not listed at present
 	deleted  []string
 	troubles []trouble
+	keys     map[shardID]shardKeys // that were listed
 }
 
 // mood is how likely things are to go wrong.
@@ -94,10 +95,11 @@ func (w *world) rand(n uint64) *rand.Rand { return rand.New(rand.NewPCG(w.seed, 
 
 // newWorld makes the services and the streams of a plan; with no shards, no streams.
 func newWorld(t *testing.T, seed uint64, p plan) *world {
-	w := &world{t: t, seed: seed, plan: p, ledger: newLedger(), prefixes: map[string]string{}}
+	w := &world{t: t, seed: seed, plan: p, ledger: newLedger(), prefixes: map[string]string{}, keys: map[shardID]shardKeys{}}
 	w.r = w.rand(0)
 	w.mood.Store(&p.mood)
-	w.server = local.New(local.Config{IndexLag: p.lag, CreateDelay: p.create})
+	w.server = local.New(local.Config{IndexLag: p.lag, CreateDelay: p.create, SubscriptionLife: p.life})
+	w.disturbSubscriptions()
 	w.transport = w.server.HTTPClient().Transport
 	w.kin, _ = clients(w.transport)
 	if p.shards == 0 { // somebody else creates them
@@ -138,7 +140,7 @@ func simulate(t *testing.T, seed uint64) {
 	defer w.verdict()
 	stop := make(chan struct{})
 	var loops sync.WaitGroup
-	loops.Go(func() { w.produce(stop) })
+	loops.Go(func() { newProducer(w).run(stop) })
 	loops.Go(func() { w.watch(stop) })
 	for range w.plan.workers {
 		w.add(w.newID())
@@ -150,6 +152,7 @@ func simulate(t *testing.T, seed uint64) {
 	loops.Wait()
 	w.halt()
 	w.look() // once more: the last checkpoints
+	w.ledger.audit()
 }
 
 // awaitAll waits until every record is delivered (I1).
