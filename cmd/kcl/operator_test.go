@@ -99,11 +99,12 @@ func (app *application) kcl(args ...string) result {
 	return kcl(app.t, "", append(args, "-application", "app", "-endpoint", app.endpoint)...)
 }
 
-// timeless replaces durations, and the spaces after them.
+// timeless replaces durations, and makes all gaps between columns equal, since durations decide how wide a column is.
 func timeless(r result) string {
 	text := regexp.MustCompile(`\b\d+(\.\d+)?(ms|s)\b( ago)? *`).ReplaceAllString(r.String(), "DURATION ")
 	text = regexp.MustCompile(`"(reportAge|watched|since|lockAge|age|lock|for)Seconds":[0-9.-]+`).ReplaceAllString(text, `"${1}Seconds":N`)
 	text = regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:]+[+-]\d\d:\d\d`).ReplaceAllString(text, "TIME")
+	text = regexp.MustCompile(` {2,}`).ReplaceAllString(text, "  ")
 	return regexp.MustCompile(` +\n`).ReplaceAllString(text, "\n")
 }
 
