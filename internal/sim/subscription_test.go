@@ -47,7 +47,7 @@ func (w *world) disturbSubscriptions() {
 		case 2:
 			e.Error = &local.Error{Code: exceptions[r.IntN(3)], Message: "not any more (injected)"}
 		case 3:
-			e.Delay = time.Minute
+			e.Delay = time.Hour
 		default:
 			e.Delay = time.Duration(r.Int64N(int64(latest)))
 		}
