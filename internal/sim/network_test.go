@@ -216,7 +216,12 @@ func (n *network) later(req *http.Request, c *call, due func() bool) (*http.Resp
 	go func() { // ends by itself, at the latest some seconds after its sender, or when the process wakes
 		o := outcome{nil, errCut}
 		if due() {
-			o.resp, o.err = n.send(req.Clone(context.WithoutCancel(req.Context())), c)
+			ctx, cancel := context.WithCancel(context.WithoutCancel(req.Context()))
+			context.AfterFunc(req.Context(), func() { // the service notices after a while that nobody is there
+				time.Sleep(latest)
+				cancel()
+			})
+			o.resp, o.err = n.send(req.Clone(ctx), c)
 		}
 		select {
 		case done <- o:
