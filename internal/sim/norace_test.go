@@ -3,6 +3,6 @@
 package sim_test
 
 const (
-	defaultSeeds = 200
+	defaultSeeds = 180
 	phases       = 10 // of each timing
 )

@@ -75,9 +75,9 @@ func newPlan(seed uint64) plan {
 		p.kind = "mild"
 		p.mood.faults, p.mood.slow = []float64{0, 0, 0.01}[r.IntN(3)], 0
 		p.span, p.every = time.Duration(90+r.IntN(60))*time.Second, 35*time.Second
-	case seed%20 == 13: // subscriptions are renewed
+	case seed%40 == 13: // subscriptions are renewed
 		p.kind, p.fanOut, p.turns, p.life = "long", 1, false, 0
-		p.span, p.every, p.mood.slow = 7*time.Minute, time.Minute, 0
+		p.span, p.every, p.mood.slow = 330*time.Second, time.Minute, 0
 	case seed%20 == 9:
 		p.kind, p.streams, p.listed, p.shards = "heavy", 1, false, 3+r.IntN(3)
 		p.maxBytes, p.burst, p.span = 1<<20, 100, 20*time.Second
