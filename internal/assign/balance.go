@@ -114,7 +114,7 @@ func (f *fleet) shift(givers, takers []*bearer) (moved bool) {
 			heap.Pop(from)
 			continue
 		}
-		if t.shy || t.quiet || t.leases >= f.MaxLeases || !(t.take > 0) {
+		if t.shy || t.still || t.leases >= f.MaxLeases || !(t.take > 0) {
 			heap.Pop(to)
 			continue
 		}

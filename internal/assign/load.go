@@ -28,7 +28,8 @@ type bearer struct {
 	leases     int // not counting ended shards
 	ended      int
 	shy        bool // it may be dead: others are asked first, and it takes nothing for balance
-	quiet      bool // it has shown no life for a lease duration, as idle workers do between reports: likewise, but it is not doubted
+	quiet      bool // it has shown no life for a lease duration, as idle workers do between reports: others are asked first
+	still      bool // nor for half of one, in which a live worker renews what it has: it takes nothing for balance
 	weight     float64
 	throughput float64
 	measures   []measure
@@ -70,7 +71,7 @@ func (c Config) newFleet(o Observation, without string) *fleet {
 		if id == "" || id == without || !c.candidate(o, id) {
 			continue
 		}
-		b := &bearer{id: id, rank: len(f.bearers), quiet: !c.lively(o, id)}
+		b := &bearer{id: id, rank: len(f.bearers), quiet: !c.lively(o, id, c.LeaseDuration), still: !c.lively(o, id, c.LeaseDuration/2)}
 		b.shy = wary && b.quiet || !wary && o.unproven(c.Me, id)
 		f.bearers = append(f.bearers, b)
 		f.byID[id] = b

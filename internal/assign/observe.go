@@ -212,9 +212,9 @@ func (c Config) wary(o Observation) bool {
 	return false
 }
 
-// lively reports whether a worker has shown life within a lease duration. A worker without leases only does when it reports.
-func (c Config) lively(o Observation, id string) bool {
-	return id == c.Me || o.ended.Sub(o.workers[id].aliveAt) < c.LeaseDuration
+// lively reports whether a worker has shown life within d. A worker without leases only does when it reports.
+func (c Config) lively(o Observation, id string, d time.Duration) bool {
+	return id == c.Me || o.ended.Sub(o.workers[id].aliveAt) < d
 }
 
 // unproven reports whether nothing but a report says that a worker lives: it may have died with a report that still stands.
