@@ -3,6 +3,6 @@
 package sim_test
 
 const (
-	defaultSeeds = 180
+	defaultSeeds = 200
 	phases       = 10 // of each timing
 )
