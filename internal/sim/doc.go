@@ -14,7 +14,7 @@
 //	                                 ▼                  ▼                          ▲
 //	                               ledger ◄── look at every row ──► checkGaps ─────┘
 //
-//	go test ./internal/sim                                       180 seeds, the timings, and the cost
+//	go test ./internal/sim                                       200 seeds, the timings, and the cost
 //	go test ./internal/sim -run TestSim -sim.seeds 5000          as many as you like
 //	go test ./internal/sim -run TestSim -sim.seed 12 -v -count 9 one seed again, with its log
 //	go test ./internal/sim -run TestTiming -v                    the timings of design section 6, measured
