@@ -9,18 +9,23 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/metrics"
 	"strings"
 	"time"
 )
 
-// Counts is what one process was given of one shard. In its file it is four little-endian 64-bit numbers, in this order,
-// times as nanoseconds since 1970.
+// Counts is what one process was given of one shard. In its file it is five little-endian 64-bit numbers, in this order,
+// times as nanoseconds since 1970. Programs that are not in Go leave out the last.
 type Counts struct {
 	Records, Bytes int64
 	First, Last    time.Time // when the first and the last batch were received
+	Allocations    int64     // of the whole process, since its start; 0: not told
 }
 
-const fileSize = 32
+const (
+	shortFile = 32
+	fileSize  = 40
+)
 
 // File is the counts of one shard in this process.
 type File struct {
@@ -42,8 +47,11 @@ func (t *File) Add(records int, bytes int64) error {
 	}
 	t.c.Records += int64(records)
 	t.c.Bytes += bytes
+	allocations := []metrics.Sample{{Name: "/gc/heap/allocs:objects"}}
+	metrics.Read(allocations)
+	t.c.Allocations = int64(allocations[0].Value.Uint64())
 	var b [fileSize]byte
-	for i, n := range []int64{t.c.Records, t.c.Bytes, t.c.First.UnixNano(), t.c.Last.UnixNano()} {
+	for i, n := range []int64{t.c.Records, t.c.Bytes, t.c.First.UnixNano(), t.c.Last.UnixNano(), t.c.Allocations} {
 		binary.LittleEndian.PutUint64(b[8*i:], uint64(n))
 	}
 	_, err := t.f.WriteAt(b[:], 0)
@@ -69,14 +77,15 @@ func Read(dir string) (map[string]map[string]Counts, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(b) != fileSize {
+		if len(b) < shortFile {
 			continue // opened, and nothing received yet
 		}
+		b = append(b, make([]byte, fileSize)...)
 		n := func(i int) int64 { return int64(binary.LittleEndian.Uint64(b[8*i:])) }
 		if all[shard] == nil {
 			all[shard] = map[string]Counts{}
 		}
-		all[shard][process] = Counts{Records: n(0), Bytes: n(1), First: time.Unix(0, n(2)), Last: time.Unix(0, n(3))}
+		all[shard][process] = Counts{Records: n(0), Bytes: n(1), First: time.Unix(0, n(2)), Last: time.Unix(0, n(3)), Allocations: n(4)}
 	}
 	return all, nil
 }
