@@ -29,7 +29,11 @@ func timings(t *testing.T, bound time.Duration, run func(f *calmFleet) time.Dura
 			t.Run(fmt.Sprint(phase), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					d := run(&calmFleet{world: newWorld(t, uint64(phase+1), plan{streams: 1, mood: mood{checkpoints: 1}}), phase: phase})
+					f := &calmFleet{world: newWorld(t, uint64(phase+1), plan{streams: 1, mood: mood{checkpoints: 1}}), phase: phase}
+					d := run(f)
+					if d > bound {
+						t.Logf("took %v:\n%s", d, f.ledger.report())
+					}
 					mu.Lock()
 					defer mu.Unlock()
 					took = append(took, d)
